@@ -1,0 +1,1 @@
+"""The local control socket: Varlink over a Unix socket."""

@@ -1,0 +1,1 @@
+"""Every decision of the gateway, pure: events and the time go in, commands come out."""

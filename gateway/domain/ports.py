@@ -1,0 +1,121 @@
+"""What the gateway needs of the world. Hardware, the simulated building and test models implement this.
+
+The interfaces stand here, beside the decisions that use them, so that every adapter points inwards.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from gateway.domain.model import Channel, Event
+
+Emit = Callable[[Event], None]
+"""Hand an event to the core: synchronous, from the loop's thread only; valves have moved on return."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How to read a line.
+
+    Args:
+        line: The board's name for it ("leak-1", "GPIO17").
+        active_low: The line is true when its level is low.
+        bias: "up", "down" or "none".
+        debounce_s: Edges closer than this are one.
+    """
+
+    line: str
+    active_low: bool = False
+    bias: str = "none"
+    debounce_s: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Advert:
+    """One BLE advertisement.
+
+    Args:
+        address: Upper case, colons: "54:48:E6:8F:80:A5".
+        service_data: 16-bit service UUID to bytes.
+        manufacturer_data: Company id to bytes (without the id itself).
+        name: The local name, or "".
+    """
+
+    address: str
+    service_data: Mapping[int, bytes] = field(default_factory=dict)
+    manufacturer_data: Mapping[int, bytes] = field(default_factory=dict)
+    name: str = ""
+    rssi_dbm: int | None = None
+
+
+class OutputLine(Protocol):
+    """A line that the gateway drives. The world keeps its level when the gateway dies."""
+
+    def level(self) -> bool:
+        """Return the present level. Raises DriverError."""
+
+    def set(self, level: bool, /) -> None:
+        """Drive the line now, without blocking. Raises DriverError."""
+
+
+class Board(Protocol):
+    """All lines and radios of one gateway."""
+
+    async def open(self) -> None:
+        """Connect to the hardware; the other methods work only afterwards. Raises DriverError."""
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises DriverError when the hardware goes away."""
+
+    def watch(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
+        """Enter with the present level; then call `on_level` for each debounced change."""
+
+    def output(self, line: str, /) -> OutputLine:
+        """Take a line for output at the level it has now. Raises DriverError."""
+
+    def listen(self, address: str, on_advert: Callable[[Advert], None], /) -> AbstractContextManager[None]:
+        """Call `on_advert` for every advertisement of this address."""
+
+
+class MessageId(NamedTuple):
+    """Names a message for ever: `seq` is dense from 1 within `epoch`; each start is a new epoch."""
+
+    epoch: int
+    seq: int
+
+
+class OutboxRow(NamedTuple):
+    """A message on its way: `payload` is the encoded envelope, sent as it is."""
+
+    id: MessageId
+    channel: Channel
+    payload: bytes
+
+
+class Outbox(Protocol):
+    """The sender's side of the queue on disk. All calls are for the loop's thread and never block it."""
+
+    async def take(self, limit: int, /) -> Sequence[OutboxRow]:
+        """Return the next rows by priority, then age, and count them as in flight; wait for at least one.
+
+        A row on the ALARM channel is returned only once it is on disk.
+        """
+
+    def published(self, ids: Sequence[MessageId], /) -> None:
+        """The broker has acknowledged these; they wait for the receipt (or leave, `receipts = "broker"`)."""
+
+    def received(self, epoch: int, through: int, also: Sequence[tuple[int, int]], /) -> None:
+        """The cloud holds every seq up to `through` of this epoch and the ranges `also`; they leave."""
+
+    def put_back(self) -> None:
+        """The session ended: whatever is in flight or unreceipted is to be sent again, oldest first."""
+
+    def set_aside(self, message: MessageId, problem: str, /) -> None:
+        """The message is poison: keep it out of the way, with the reason, and count it."""
+
+    async def claim(self, command_id: str, not_after_unix_s: float, /) -> bool:
+        """Return True the first time, durably: after a crash the answer for this id stays False.
+
+        Raises StoreError if the disk cannot promise that.
+        """

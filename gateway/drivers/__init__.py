@@ -1,0 +1,1 @@
+"""Hardware: lines, radio, indicator, and one file per sensor kind."""

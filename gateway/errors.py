@@ -1,0 +1,73 @@
+"""The errors of the gateway: one class for each way the caller can react.
+
+A message is one line for a person: what is wrong, where, and what to do about it.
+"""
+
+
+class GatewayError(Exception):
+    """Any failure that the gateway foresees; `exit_status` follows sysexits.h."""
+
+    exit_status = 70
+
+
+class ConfigError(GatewayError):
+    """The configuration is wrong; a restart cannot help.
+
+    Args:
+        problems: `(key, what is wrong and what is allowed)`, all that were found.
+    """
+
+    exit_status = 78
+
+    def __init__(self, *problems: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{key}: {problem}" for key, problem in problems))
+        self.problems = problems
+
+
+class DecodeError(GatewayError):
+    """A sensor's bytes cannot be understood."""
+
+    exit_status = 65
+
+
+class DriverError(GatewayError):
+    """A device (line, bus, radio) failed or is missing; trying again later may help."""
+
+    exit_status = 69
+
+
+class StoreError(GatewayError):
+    """The disk did not take or give what was asked."""
+
+    exit_status = 74
+
+
+class LinkError(GatewayError):
+    """The broker cannot be reached or broke the protocol; trying again later helps."""
+
+    exit_status = 69
+
+
+class CommandError(GatewayError):
+    """A command from the cloud is not to be executed; `reason` is its wire code.
+
+    The codes are listed in docs/protocol.md.
+    """
+
+    exit_status = 77
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class ControlError(GatewayError):
+    """The local control socket refused, or nobody answered on it."""
+
+    exit_status = 69
+
+    def __init__(self, name: str, message: str, exit_status: int = 69) -> None:
+        super().__init__(message)
+        self.name = name
+        self.exit_status = exit_status

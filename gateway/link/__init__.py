@@ -1,0 +1,1 @@
+"""The cloud: wire format, signed commands, MQTT 5 over mutual TLS."""

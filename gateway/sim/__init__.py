@@ -1,0 +1,1 @@
+"""A simulated building behind the same interfaces as real hardware."""

@@ -1,0 +1,1 @@
+"""The disk: outbox, journal and memory in one SQLite file, on a thread of its own."""
