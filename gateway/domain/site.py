@@ -35,10 +35,14 @@ class SensorSpec:
     """What the core must know of a sensor.
 
     Args:
+        name: For people.
         keyed: Only frames with a verified MIC and a larger counter count.
         silence_s: Deadline for the next sign of life; None if the sensor cannot give one (a bare contact).
         supervised: A cut wire or dead sensor is noticed (by loop or by `silence_s`); shown in status.
         battery_low_percent: Trouble at or below this.
+        battery_low_v: The same for a sensor that reports its voltage.
+        freeze_warning_degc: Supervisory signal at or below this.
+        freeze_degc: Alarm at or below this.
     """
 
     id: str
@@ -58,6 +62,10 @@ class ZoneSpec:
     """Sensors that watch one place, and what a leak there does.
 
     Args:
+        sensors: Ids of the sensors.
+        valves: Ids of the valves that a leak closes.
+        name: For people.
+        action: What a confirmed leak does.
         confirm_s: A wet quorum must last this long; 0 acts in the same call.
         quorum: This many sensors must be wet; a sensor in trouble leaves the count of those that can vote,
             and the quorum becomes 1 when fewer than `quorum` healthy ones are left.
@@ -106,7 +114,11 @@ class ValveSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ButtonSpec:
-    """A local override button and the valves that it commands (all of the site if empty)."""
+    """A local override button.
+
+    Args:
+        valves: Ids of the valves that it commands; all of the site if empty.
+    """
 
     id: str
     valves: tuple[str, ...] = ()
@@ -114,7 +126,19 @@ class ButtonSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverridePolicy:
-    """Times of the local override; defaults as in docs/safety.md."""
+    """Times of the local override; defaults as in docs/safety.md.
+
+    Args:
+        short_min_s: A press shorter than this is none.
+        short_max_s: Up to this it is a short one: a timed override.
+        long_s: From here on it is a long one: an override without end.
+        very_long_s: From here on it ends the override.
+        stuck_s: Held longer than this the button counts as stuck and is ignored.
+        timed_s: How long a timed override lasts.
+        countdown_s: A leak closes a valve that is held open after this, unless somebody presses again.
+        reannounce_s: An override without end is announced again this often.
+        leak_breaks_hold: A leak begins the countdown in an override without end, too.
+    """
 
     short_min_s: float = 0.05
     short_max_s: float = 1.0

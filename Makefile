@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs.
+
+PY := .venv/bin/python
+
+.PHONY: help demo test check bench fuzz format clean
+
+help:
+	@echo "make demo    the simulated building, a real broker, the gateway, a live view (DEMO=script: by itself)"
+	@echo "make test    every test"
+	@echo "make check   ruff, mypy --strict, import-linter"
+	@echo "make bench   the numbers of docs/performance.md"
+	@echo "make fuzz    coverage-guided fuzzing of the sensor decoders (FUZZ_S seconds each, default 60)"
+
+demo:
+	@./bootstrap run
+	@$(PY) -m gateway demo $(if $(filter script,$(DEMO)),--script)
+
+test:
+	@./bootstrap run,test
+	@$(PY) -m pytest
+
+check:
+	@./bootstrap run,check,test
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format:
+	@./bootstrap run,check
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench:
+	@./bootstrap run,test,bench
+	@$(PY) -m benchmarks
+
+fuzz:
+	@./bootstrap run,fuzz
+	@$(PY) tests/fuzz/run.py $(or $(FUZZ_S),60)
+
+clean:
+	rm -rf .venv var build dist *.egg-info

@@ -1,0 +1,292 @@
+"""One valve under all its masters: keeps their wishes, drives the valve, answers the persons who asked.
+
+Closing needs nobody's leave below the master in force; opening happens only inside the call that handles
+what an authorised person did (`_obey(..., may_open=True)`). Everything automatic passes False.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gateway.domain import authority as masters
+from gateway.domain import override as overrides
+from gateway.domain import valve as machine
+from gateway.domain.authority import Authority, Rank, StoredWish
+from gateway.domain.effects import Clear, Effect, Raise, Why
+from gateway.domain.model import (
+    SYSTEM,
+    Actor,
+    ActorKind,
+    AnswerRequest,
+    CoilFailed,
+    EndSwitchChanged,
+    Json,
+    Position,
+    Remember,
+    Request,
+    SignalClass,
+    ValveFound,
+    Wish,
+)
+from gateway.domain.override import Mode, Override
+from gateway.domain.site import OverridePolicy, ValveSpec
+from gateway.domain.valve import ValveState
+
+_SHUT_OR_SHUTTING = (ValveState.CLOSED, ValveState.CLOSING, ValveState.FAULT, ValveState.OUT_OF_SERVICE)
+
+
+class Arbiter:
+    """A valve, its standing wishes and the request that waits for its motion."""
+
+    def __init__(self, spec: ValveSpec, policy: OverridePolicy) -> None:
+        self._spec = spec
+        self._policy = policy
+        self._subject = f"valve/{spec.id}"
+        self._pending: tuple[str, Position] | None = None
+        self._next_exercise_s: float | None = None
+        self.authority = Authority()
+        self.valve = machine.unknown(spec)
+
+    # --- start --------------------------------------------------------------------------------------
+
+    def restore(self, memory: Mapping[str, Json], leaks: Mapping[str, Why], now_s: float) -> list[Effect]:
+        """Take over what persons had decided, and the leaks that stand, from before a restart."""
+        valve_id, effects = self._spec.id, list[Effect]()
+        self.authority = replace(self.authority, leaks=dict(leaks))
+        if memory.get(f"lockout/{valve_id}") is not None:
+            effects += self._lock_out(Why(SYSTEM, "locked out before the restart", ""), now_s)
+        if memory.get(f"wish/{valve_id}") == Position.CLOSED.value:
+            why = Why(SYSTEM, "closed by request before the restart", "")
+            self.authority = replace(self.authority, wish=StoredWish(Position.CLOSED, why, None))
+        if self._spec.exercise_every_s is not None:
+            self._next_exercise_s = now_s + self._spec.exercise_every_s
+        known = memory.get(f"override/{valve_id}")
+        override = overrides.restore(known, self._policy, leak=bool(leaks), now_s=now_s)
+        return effects + self._set_override(override, None, now_s)
+
+    def found(self, event: ValveFound, memory: Json, now_s: float) -> list[Effect]:
+        """Adopt the valve as it is: at start, and whenever its board was away.
+
+        Args:
+            event: Its lines, as they are.
+            memory: What was last remembered of it.
+            now_s: Monotonic seconds.
+        """
+        self.valve, effects = machine.found(self._spec, event, memory, now_s)
+        if self.authority.lockout is not None:
+            self.valve, more = machine.take_out_of_service(self.valve, self.authority.lockout, now_s)
+            effects += more
+        return effects + self._finish_closing(now_s) + self._settle_pending(now_s)
+
+    def _finish_closing(self, now_s: float) -> list[Effect]:
+        """A closing for a leak that was interrupted is finished; nothing else moves (docs/adr/0003)."""
+        if masters.rank(self.authority) is not Rank.LEAK or self.is_shut:
+            return []
+        return self._obey(now_s, may_open=False)
+
+    # --- leaks --------------------------------------------------------------------------------------
+
+    @property
+    def is_shut(self) -> bool:
+        """The valve is closed or on its way, as far as anybody can do something about it."""
+        return self.valve.state in _SHUT_OR_SHUTTING
+
+    @property
+    def is_free(self) -> bool:
+        """Nobody has a standing wish."""
+        return masters.rank(self.authority) is Rank.AUTO
+
+    def protect(self, zone_id: str, why: Why, now_s: float, *, again: bool) -> list[Effect]:
+        """A zone wants the valve closed; `again`: it did already, and still has water.
+
+        Returns the closing command unless a person at the button or a lockout holds the valve.
+        """
+        self.authority = masters.with_leak(self.authority, zone_id, why)
+        if masters.rank(self.authority) is Rank.BUTTON and self.authority.override is not None:
+            override = overrides.leak_confirmed(self.authority.override, self._policy, now_s)
+            return self._set_override(override, self.authority.override_why, now_s)
+        if again and self.is_shut:
+            return []
+        return self._obey(now_s, may_open=False)
+
+    def relax(self, zone_id: str) -> None:
+        """The zone's alarm has ended. The valve stays where it is: reopening is a person's decision."""
+        self.authority = masters.without_leak(self.authority, zone_id)
+
+    # --- the button ---------------------------------------------------------------------------------
+
+    def press(self, position: Position, mode: Mode, why: Why, now_s: float) -> list[Effect]:
+        """A person at the button wants the valve there."""
+        make = overrides.hold if mode is Mode.HOLD else overrides.timed
+        override = make(position, why.actor.name, self._policy, now_s)
+        if self.authority.leaks:
+            override = overrides.leak_confirmed(override, self._policy, now_s)
+        effects = self._set_override(override, why, now_s)
+        if masters.rank(self.authority) is Rank.LOCKOUT:
+            return effects
+        return self._obey(now_s, may_open=True) + effects
+
+    def extend(self, why: Why, now_s: float) -> list[Effect]:
+        """A person wants one more countdown."""
+        if self.authority.override is None:
+            return []
+        override = overrides.extend(self.authority.override, self._policy, now_s)
+        return self._set_override(override, why, now_s)
+
+    def release(self, why: Why, now_s: float, *, by_person: bool) -> list[Effect]:
+        """End the override; what lies beneath decides again."""
+        if self.authority.override is None:
+            return []
+        effects = self._set_override(None, why, now_s)
+        return self._obey(now_s, may_open=by_person) + effects
+
+    # --- requests -----------------------------------------------------------------------------------
+
+    def request(self, wish: Wish, request: Request, now_s: float) -> list[Effect]:
+        """A person at the socket or in the cloud asks; the answer is among the effects."""
+        refusal = masters.refusal(self.authority, self.valve.state, wish, request)
+        if refusal:
+            return [AnswerRequest(request.command_id, "rejected", *refusal)]
+        why = Why(request.actor, request.cause or f"{wish} requested", request.command_id)
+        match wish:
+            case Wish.LOCKOUT:
+                return [*self._lock_out(why, now_s), AnswerRequest(request.command_id, "succeeded")]
+            case Wish.AUTO:
+                return [*self._back_to_auto(why, now_s), AnswerRequest(request.command_id, "succeeded")]
+            case _:
+                position = Position.OPEN if wish is Wish.OPEN else Position.CLOSED
+                return self._ask(StoredWish(position, why, request.expires_s), request.command_id, now_s)
+
+    def _ask(self, wish: StoredWish, command_id: str, now_s: float) -> list[Effect]:
+        effects = self._answer_pending("failed", "superseded")
+        self.authority = replace(self.authority, wish=wish)
+        standing = wish.position.value if wish.position is Position.CLOSED else None
+        memory = Remember(f"wish/{self._spec.id}", standing)
+        self._pending = (command_id, wish.position)
+        in_force = masters.desired(self.authority)
+        held = in_force is not None and in_force[0] is not wish.position
+        motion = [] if held else self._obey(now_s, may_open=True)
+        detail = f"stored: {masters.rank(self.authority)} has the valve" if held else ""
+        return [*effects, AnswerRequest(command_id, "executing", "", detail), *motion, memory]
+
+    def _lock_out(self, why: Why, now_s: float) -> list[Effect]:
+        self.authority = replace(self.authority, lockout=why)
+        self.valve, effects = machine.take_out_of_service(self.valve, why, now_s)
+        detail = f"out of service by {why.actor}: {why.cause}"
+        lockout = Raise(
+            "lockout", self._subject, SignalClass.SUPERVISORY, detail, correlation_id=why.correlation_id
+        )
+        return [
+            *effects,
+            lockout,
+            Remember(f"lockout/{self._spec.id}", str(why.actor)),
+            *self._answer_pending("failed", "locked_out"),
+        ]
+
+    def _back_to_auto(self, why: Why, now_s: float) -> list[Effect]:
+        effects: list[Effect] = [*self._answer_pending("failed", "superseded")]
+        self.authority = replace(self.authority, wish=None)
+        effects.append(Remember(f"wish/{self._spec.id}", None))
+        if self.authority.lockout is None:
+            return effects
+        self.authority = replace(self.authority, lockout=None)
+        self.valve, service = machine.return_to_service(self.valve, why, now_s)
+        motion = self._obey(now_s, may_open=True)
+        forget = Remember(f"lockout/{self._spec.id}", None)
+        return [*motion, *service, *effects, Clear("lockout", self._subject), forget]
+
+    # --- the valve itself ---------------------------------------------------------------------------
+
+    def step(self, event: EndSwitchChanged | CoilFailed, now_s: float) -> list[Effect]:
+        """An end switch or a failed line reports."""
+        self.valve, effects = machine.step(self.valve, event, now_s)
+        return effects + self._settle_pending(now_s)
+
+    def tick(self, now_s: float) -> list[Effect]:
+        """Do what is due."""
+        self.valve, effects = machine.tick(self.valve, now_s)
+        override = self.authority.override
+        if override is not None and overrides.expired(override, now_s):
+            ended = "countdown" if override.mode is Mode.COUNTDOWN else "override"
+            why = Why(SYSTEM, f"the {ended} has ended", "")
+            effects = self.release(why, now_s, by_person=False) + effects
+        elif override is not None and overrides.due_to_announce(override, now_s):
+            again = replace(override, reannounce_s=now_s + self._policy.reannounce_s)
+            effects += self._set_override(again, self.authority.override_why, now_s)
+        return effects + self._settle_pending(now_s)
+
+    def exercise(self, why: Why, now_s: float) -> list[Effect]:
+        """Move the valve there and back; the caller has made sure that all is quiet."""
+        self.valve, effects = machine.exercise(self.valve, why, now_s)
+        return effects
+
+    def exercise_due(self, now_s: float, *, quiet: bool) -> list[Effect]:
+        """Exercise by the calendar if the valve is open, nobody holds it and the site is quiet."""
+        if self._next_exercise_s is None or now_s < self._next_exercise_s:
+            return []
+        self._next_exercise_s = now_s + (self._spec.exercise_every_s or 0.0)
+        if not (quiet and self.is_free and self.valve.state is ValveState.OPEN):
+            return []
+        return self.exercise(Why(Actor(ActorKind.EXERCISE, "calendar"), "regular exercise", ""), now_s)
+
+    def deadline_s(self) -> float | None:
+        """Return when `tick` or `exercise_due` is wanted next."""
+        due = [machine.deadline_s(self.valve), self._next_exercise_s]
+        if self.authority.override is not None:
+            due.append(overrides.deadline_s(self.authority.override))
+        if self._pending is not None and self.authority.wish is not None:
+            due.append(self.authority.wish.expires_s)
+        return min((at_s for at_s in due if at_s is not None), default=None)
+
+    def view(self, now_s: float) -> dict[str, Json]:
+        """Return the valve as persons see it."""
+        override = overrides.view(self.authority.override, now_s)
+        rank = masters.rank(self.authority)
+        return {**machine.view(self.valve, now_s), "authority": rank.value, "override": override}
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _obey(self, now_s: float, *, may_open: bool) -> list[Effect]:
+        """Drive the valve to the position in force; never towards open unless a person just did something."""
+        in_force = masters.desired(self.authority)
+        if in_force is None or (in_force[0] is Position.OPEN and not may_open):
+            return []
+        position, why = in_force
+        self.valve, effects = machine.drive(self.valve, position, why, now_s)
+        return effects + self._settle_pending(now_s)
+
+    def _set_override(self, override: Override | None, why: Why | None, now_s: float) -> list[Effect]:
+        before = self.authority.override
+        self.authority = replace(self.authority, override=override, override_why=why if override else None)
+        if override is before:
+            return []
+        why = why or Why(SYSTEM, "restart", "")
+        return overrides.announce(self._spec.id, override, why, now_s)
+
+    def _settle_pending(self, now_s: float) -> list[Effect]:
+        if self._pending is None:
+            return []
+        reached = ValveState.OPEN if self._pending[1] is Position.OPEN else ValveState.CLOSED
+        wish = self.authority.wish
+        if self.valve.state is reached:
+            self._spend_opening()
+            return self._answer_pending("succeeded")
+        if self.valve.state is ValveState.FAULT:
+            self._spend_opening()
+            return self._answer_pending("failed", "valve_fault")
+        moving = self.valve.state in (ValveState.OPENING, ValveState.CLOSING)
+        if wish is not None and wish.expires_s is not None and now_s >= wish.expires_s and not moving:
+            self._spend_opening()
+            return self._answer_pending("failed", "expired")
+        return []
+
+    def _spend_opening(self) -> None:
+        """A wish to open is good for one opening; a wish to close stands until AUTO or another wish."""
+        if self.authority.wish is not None and self.authority.wish.position is Position.OPEN:
+            self.authority = replace(self.authority, wish=None)
+
+    def _answer_pending(self, state: str, reason: str = "") -> list[Effect]:
+        if self._pending is None:
+            return []
+        command_id, _ = self._pending
+        self._pending = None
+        return [AnswerRequest(command_id, state, reason)]

@@ -1,0 +1,51 @@
+"""What of a valve is kept across restarts; never believed over a switch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.domain import travel
+from gateway.domain.model import Json, Position
+from gateway.domain.valve_model import CONDITIONS, FAULTS, Valve
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The valve as the last process left it; the defaults stand for "nothing known"."""
+
+    position: Position | None = None
+    fault: str = ""
+    conditions: frozenset[str] = frozenset()
+    closing: travel.Travel = field(default=travel.Travel())
+    opening: travel.Travel = field(default=travel.Travel())
+
+
+def key(valve_id: str) -> str:
+    """Return the name under which a valve is remembered."""
+    return f"valve/{valve_id}"
+
+
+def to_json(valve: Valve) -> Json:
+    """Return what is to be remembered."""
+    return {
+        "position": valve.position.value if valve.position else None,
+        "fault": valve.fault,
+        "conditions": [*sorted(valve.conditions)],
+        "closing": travel.to_json(valve.closing),
+        "opening": travel.to_json(valve.opening),
+    }
+
+
+def from_json(value: Json) -> Memory:
+    """Read what `to_json` made; a part that makes no sense counts as not known."""
+    if not isinstance(value, Mapping):
+        return Memory()
+    position, fault, conditions = value.get("position"), value.get("fault"), value.get("conditions")
+    return Memory(
+        position=next((end for end in Position if end.value == position), None),
+        fault=fault if isinstance(fault, str) and fault in FAULTS else "",
+        conditions=frozenset(kind for kind in CONDITIONS if kind in conditions)
+        if isinstance(conditions, list)
+        else frozenset(),
+        closing=travel.from_json(value.get("closing")),
+        opening=travel.from_json(value.get("opening")),
+    )

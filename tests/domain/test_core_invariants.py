@@ -1,0 +1,230 @@
+"""Arbitrary sequences of events against the rules of docs/safety.md."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from gateway.domain.model import (
+    AcknowledgeRequested,
+    ActorKind,
+    AdapterFailed,
+    ButtonChanged,
+    Coil,
+    CoilFailed,
+    Command,
+    EndSwitchChanged,
+    ExerciseRequested,
+    FrameRejected,
+    LinkChanged,
+    Position,
+    Reading,
+    Record,
+    ResetRequested,
+    SensorFaulted,
+    SensorRead,
+    SetCoil,
+    ShelveRequested,
+    ValveFound,
+    ValveRequested,
+    WalkTestRequested,
+    Wish,
+)
+from gateway.domain.site import OverridePolicy
+from tests.fakes.site import ALL_OPEN, Stage, small_site
+
+VALVES = st.sampled_from(["main", "branch", "tap"])
+SENSORS = st.sampled_from(["sump", "floor", "sink"])
+ALARMS = st.sampled_from(
+    ["leak/zone/plant", "leak/zone/kitchen", "fail-to-close/valve/main", "memory-lost/gateway", "nonsense"]
+)
+ZONES_OF = {"main": ("plant",), "branch": ("plant", "kitchen"), "tap": ("kitchen",)}
+
+
+class AnyBuilding(RuleBasedStateMachine):
+    """Everything that can happen, in any order, to the site of tests/fakes."""
+
+    @initialize(readable=st.booleans(), breaks=st.booleans())
+    def begin(self, readable: bool, breaks: bool) -> None:
+        self.stage = Stage(small_site(OverridePolicy(leak_breaks_hold=breaks)), readable=readable)
+        self.run_since_s: dict[tuple[str, Coil], float] = {}
+        self.opening_intended: dict[str, bool] = {}
+        assert not any(isinstance(command, SetCoil) for command in self.stage.log)
+
+    # --- what happens -------------------------------------------------------------------------------
+
+    def do(self, commands: list[Command], *, person: bool = False) -> None:
+        self.check_order(commands)
+        self.check_recorded(commands)
+        self.check_opening(commands, person=person)
+        self.check_runs(commands)
+
+    @rule(sensor=SENSORS, wet=st.sampled_from([True, False, None]), counter=st.integers(0, 40))
+    def a_sensor_reports(self, sensor: str, wet: bool | None, counter: int) -> None:
+        authentic = True if sensor == "floor" else None
+        event = SensorRead(sensor, Reading("any", wet=wet, counter=counter, authentic=authentic))
+        before = set(self.stage.alarm_ids())
+        commands = self.stage.handle(event)
+        self.do(commands)
+        for zone in {"leak/zone/plant", "leak/zone/kitchen"} & (self.stage.alarm_ids() - before):
+            self.check_closing_commanded(zone.rpartition("/")[2])
+
+    @rule(sensor=SENSORS, authentic=st.sampled_from([False, None]), wet=st.booleans())
+    def a_forger_sends(self, sensor: str, authentic: bool | None, wet: bool) -> None:
+        if sensor == "floor":
+            forged = Reading("bthome-v2", wet=wet, counter=10**6, authentic=authentic)
+            self.do(self.stage.handle(SensorRead("floor", forged)))
+        self.do(self.stage.handle(FrameRejected(sensor, "garbage")))
+
+    @rule(sensor=SENSORS)
+    def a_sensor_is_faulty(self, sensor: str) -> None:
+        self.do(self.stage.handle(SensorFaulted(sensor, "loop open")))
+
+    @rule(seconds=st.sampled_from([0.01, 0.3, 2.0, 3.5, 12.0, 70.0]))
+    def the_button_is_pressed(self, seconds: float) -> None:
+        self.do(self.stage.handle(ButtonChanged("lobby", pressed=True)))
+        self.time_passes(seconds)
+        self.do(self.stage.handle(ButtonChanged("lobby", pressed=False)), person=True)
+
+    @rule(valve=VALVES, wish=st.sampled_from(list(Wish)), may_open=st.booleans(), local=st.booleans())
+    def a_person_asks(self, valve: str, wish: Wish, may_open: bool, local: bool) -> None:
+        kind = ActorKind.LOCAL if local else ActorKind.REMOTE
+        request = self.stage.request(may_open=may_open, kind=kind)
+        latched = any(f"leak/zone/{zone}" in self.latched() for zone in ZONES_OF[valve])
+        overridden = self.stage.valve(valve)["override"] is not None
+        commands = self.stage.handle(ValveRequested(valve, wish, request))
+        self.do(commands, person=may_open or wish is Wish.AUTO)
+        opens = any(self.towards_open(command) for command in commands)
+        if latched and opens:
+            # only a local hold that a lockout had suspended may come back
+            assert wish is Wish.AUTO
+            assert overridden
+
+    @rule(alarm=ALARMS, what=st.sampled_from(["ack", "reset", "shelve"]))
+    def a_person_handles_an_alarm(self, alarm: str, what: str) -> None:
+        request = self.stage.request(may_open=False)
+        if what == "ack":
+            self.do(self.stage.handle(AcknowledgeRequested(alarm, request)))
+        elif what == "reset":
+            self.do(self.stage.handle(ResetRequested(alarm, request)))
+        else:
+            self.do(self.stage.handle(ShelveRequested(alarm, 600.0, request)))
+
+    @rule(end=st.sampled_from(list(Position)), made=st.booleans())
+    def an_end_switch_changes(self, end: Position, made: bool) -> None:
+        self.do(self.stage.handle(EndSwitchChanged("main", end, made)))
+
+    @rule(valve=VALVES)
+    def a_line_fails(self, valve: str) -> None:
+        self.do(self.stage.handle(CoilFailed(valve, "the expander does not answer")))
+
+    @rule(valve=VALVES)
+    def somebody_asks_for_an_exercise(self, valve: str) -> None:
+        self.do(self.stage.handle(ExerciseRequested(valve, self.stage.request())), person=True)
+
+    @rule(zone=st.sampled_from(["plant", "kitchen"]), on=st.booleans())
+    def somebody_walks_through(self, zone: str, on: bool) -> None:
+        request = self.stage.request(kind=ActorKind.LOCAL)
+        self.do(self.stage.handle(WalkTestRequested(zone, on, request)))
+
+    @rule(up=st.booleans())
+    def the_link_changes(self, up: bool) -> None:
+        self.do(self.stage.handle(LinkChanged(up)))
+        self.do(self.stage.handle(AdapterFailed("ble", "gone")))
+
+    @rule(seconds=st.sampled_from([0.1, 0.6, 1.0, 6.0, 20.0, 61.0, 130.0, 4000.0, 9 * 3600.0]))
+    def time_passes(self, seconds: float) -> None:
+        end_s = self.stage.now_s + seconds
+        while (due_s := self.stage.core.next_deadline_s()) is not None and due_s <= end_s:
+            self.stage.wait(max(0.0, due_s - self.stage.now_s))
+            self.do(self.stage.last)
+        self.stage.wait(end_s - self.stage.now_s)
+
+    @rule()
+    def the_gateway_restarts(self) -> None:
+        stage, coils = self.stage, self.stage.coils
+        found = tuple(
+            ValveFound(
+                event.valve_id, {coil: coils[event.valve_id, coil] for coil in event.coils}, event.switches
+            )
+            for event in ALL_OPEN
+        )
+        self.stage = Stage(stage.site, stage.memory, found)
+        self.stage.now_s = stage.now_s
+        self.run_since_s = {}
+        self.do(self.stage.log)
+
+    # --- what must hold -----------------------------------------------------------------------------
+
+    def latched(self) -> set[str]:
+        alarms = self.stage.core.view(self.stage.now_s)["alarms"]
+        assert isinstance(alarms, list)
+        return {str(a["id"]) for a in alarms if isinstance(a, dict) and a["latched"]}
+
+    @staticmethod
+    def towards_open(command: Command) -> bool:
+        return isinstance(command, SetCoil) and command.coil is Coil.OPEN and command.energised
+
+    @staticmethod
+    def check_order(commands: list[Command]) -> None:
+        kinds = [isinstance(command, SetCoil) for command in commands]
+        assert kinds == sorted(kinds, reverse=True), "what moves a valve stands first"
+
+    @staticmethod
+    def check_recorded(commands: list[Command]) -> None:
+        moved = {f"valve/{command.valve_id}" for command in commands if isinstance(command, SetCoil)}
+        recorded = {c.subject for c in commands if isinstance(c, Record) and str(c.actor)}
+        assert moved <= recorded, "every motion is recorded"
+
+    def check_opening(self, commands: list[Command], *, person: bool) -> None:
+        for command in commands:
+            if not isinstance(command, SetCoil):
+                continue
+            state = self.stage.valve(command.valve_id)["state"]
+            if self.towards_open(command):
+                # after a dead time the motor starts on its own: the person's will was recorded before
+                intended = person or self.opening_intended.get(command.valve_id, False) or state == "testing"
+                assert intended, f"nobody asked to open {command.valve_id}"
+        for valve in ZONES_OF:
+            opening = self.stage.valve(valve)["state"] in ("opening", "testing")
+            self.opening_intended[valve] = opening and (person or self.opening_intended.get(valve, False))
+
+    def check_runs(self, commands: list[Command]) -> None:
+        for command in commands:
+            if isinstance(command, SetCoil) and command.valve_id in ("main", "tap"):
+                key = (command.valve_id, command.coil)
+                if command.energised:
+                    self.run_since_s.setdefault(key, self.stage.now_s)
+                else:
+                    self.run_since_s.pop(key, None)
+
+    def check_closing_commanded(self, zone: str) -> None:
+        for valve in self.stage.site.zones[zone].valves:
+            view = self.stage.valve(valve)
+            if view["authority"] in ("lockout", "button"):
+                continue
+            assert view["state"] in ("closing", "closed", "fault"), f"{valve} is {view['state']} in a leak"
+            assert not self.stage.coils.get((valve, Coil.OPEN)), f"{valve} is still driven open"
+
+    @invariant()
+    def never_both_directions_and_every_run_is_bounded(self) -> None:
+        if not hasattr(self, "stage"):
+            return
+        for valve in ("main", "tap"):
+            assert not (self.stage.coils[valve, Coil.OPEN] and self.stage.coils[valve, Coil.CLOSE])
+        for (valve, coil), since_s in self.run_since_s.items():
+            bound_s = 60.0 if valve == "main" else 1.0
+            assert self.stage.now_s - since_s <= bound_s + 0.001, f"{valve} {coil} runs too long"
+
+    @invariant()
+    def the_view_can_always_be_drawn(self) -> None:
+        if hasattr(self, "stage"):
+            assert self.stage.core.view(self.stage.now_s)["state"] in (
+                "normal",
+                "trouble",
+                "supervisory",
+                "alarm",
+            )
+
+
+AnyBuilding.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyBuilding = AnyBuilding.TestCase

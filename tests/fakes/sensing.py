@@ -1,0 +1,25 @@
+"""A sensor that runs on a fake board, and the events it has emitted."""
+
+from asyncio import TaskGroup, sleep
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.domain.model import Event
+from gateway.drivers.sensors import load
+from tests.fakes.board import FakeBoard
+
+
+@asynccontextmanager
+async def sensing(
+    kind: str,
+    config: Any,  # noqa: ANN401  # each kind has its own
+    board: FakeBoard,
+) -> AsyncIterator[list[Event]]:
+    """Run the sensor "s" within the block; what it emits is appended to the list."""
+    events: list[Event] = []
+    async with TaskGroup() as tasks:
+        task = tasks.create_task(load(kind).run("s", config, board, events.append))
+        await sleep(0)  # up to where it waits for the board
+        yield events
+        task.cancel()
