@@ -71,3 +71,9 @@ class ControlError(GatewayError):
         super().__init__(message)
         self.name = name
         self.exit_status = exit_status
+
+
+class DemoError(GatewayError):
+    """A step of the demo did not hold; the message says what was seen instead."""
+
+    exit_status = 1

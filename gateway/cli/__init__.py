@@ -6,6 +6,6 @@ A module `walk_test.py` is the command `walk-test`. It has two functions:
 * `run(args) -> int` does the work and returns the exit status.
 
 Only the module of the command that was typed is imported, and it imports what it needs inside `run`
-where that is heavy. A `GatewayError` becomes one line on stderr and its exit status. Packages in this
-folder and modules without `add_parser` are no commands.
+where that is heavy. A `GatewayError` becomes one line on stderr and its exit status. A package is a command
+if it has them in `command.py`; modules without `add_parser` are none.
 """

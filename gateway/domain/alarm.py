@@ -13,11 +13,11 @@ by itself, with a restart at the latest, and for class alarm with the next occur
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from gateway.domain import alarm_state
 from gateway.domain.alarm_state import Alarm, AlarmState
 from gateway.domain.effects import Clear, Raise
+from gateway.domain.evolve import replace
 from gateway.domain.model import (
     SYSTEM,
     Actor,

@@ -19,7 +19,7 @@ class AlarmState(StrEnum):
     RETURNED_UNACKNOWLEDGED = "returned_unacknowledged"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Alarm:
     """One alarm.
 

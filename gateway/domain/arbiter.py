@@ -5,13 +5,13 @@ what an authorised person did (`_obey(..., may_open=True)`). Everything automati
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from gateway.domain import authority as masters
 from gateway.domain import override as overrides
 from gateway.domain import valve as machine
 from gateway.domain.authority import Authority, Rank, StoredWish
 from gateway.domain.effects import Clear, Effect, Raise, Why
+from gateway.domain.evolve import replace
 from gateway.domain.model import (
     SYSTEM,
     Actor,
@@ -30,8 +30,9 @@ from gateway.domain.model import (
 from gateway.domain.override import Mode, Override
 from gateway.domain.site import OverridePolicy, ValveSpec
 from gateway.domain.valve import ValveState
+from gateway.domain.valve_model import FAIL_TO_CLOSE
 
-_SHUT_OR_SHUTTING = (ValveState.CLOSED, ValveState.CLOSING, ValveState.FAULT, ValveState.OUT_OF_SERVICE)
+_SHUT_OR_SHUTTING = (ValveState.CLOSED, ValveState.CLOSING, ValveState.OUT_OF_SERVICE)
 
 
 class Arbiter:
@@ -88,7 +89,8 @@ class Arbiter:
     @property
     def is_shut(self) -> bool:
         """The valve is closed or on its way, as far as anybody can do something about it."""
-        return self.valve.state in _SHUT_OR_SHUTTING
+        # a valve that failed to close goes on trying by itself, at its own pace
+        return self.valve.state in _SHUT_OR_SHUTTING or self.valve.fault == FAIL_TO_CLOSE
 
     @property
     def is_free(self) -> bool:

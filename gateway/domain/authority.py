@@ -7,10 +7,11 @@ may open a valve then (core.py asks for the position with `may_open`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.domain.effects import Why
+from gateway.domain.evolve import replace
 from gateway.domain.model import Actor, ActorKind, Position, Request, Wish
 from gateway.domain.override import Override
 from gateway.domain.valve import ValveState
@@ -35,7 +36,7 @@ class StoredWish:
     expires_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Authority:
     """All standing wishes over one valve; `leaks` maps each zone that wants it closed to its reason."""
 

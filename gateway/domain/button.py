@@ -7,10 +7,11 @@ A press counts when it ends, so that a long one does not first act as a short on
 meanwhile what it would be. Anything between short and long is nothing: nobody means 2 s.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.domain.effects import Clear, Effect, Raise
+from gateway.domain.evolve import replace
 from gateway.domain.model import LedPattern, SignalClass
 from gateway.domain.site import ButtonSpec, OverridePolicy
 
@@ -23,7 +24,7 @@ class Press(StrEnum):
     VERY_LONG = "very_long"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Button:
     """A button.
 

@@ -12,7 +12,7 @@ Rules that hold for every call, whatever came before (tests/domain/test_core_inv
 * Everything that moves a valve is recorded with actor and cause.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.domain import button, indicator, presses, view
@@ -112,11 +112,20 @@ class Core:
             effects += arbiter.restore(known, self._latched_leaks(valve_id), now_s)
         for event in found:
             effects += self._effects(event, now_s)
-        return self._finish(effects, now_s, commands)
+        motion: list[Command] = [effect for effect in effects if isinstance(effect, SetCoil)]
+        return motion + commands + self._finish(effects, now_s)
 
-    def handle(self, event: Event, now_s: float) -> list[Command]:
-        """Decide. Returns commands in the order in which to execute them."""
-        return self._finish(self._effects(event, now_s), now_s, [])
+    def handle(self, event: Event, now_s: float) -> Iterator[Command]:
+        """Decide. Yields commands in the order in which to execute them.
+
+        What moves a valve is yielded before messages and alarms are worked out; all must have been taken
+        before the next call.
+        """
+        effects = self._effects(event, now_s)
+        for effect in effects:
+            if isinstance(effect, SetCoil):
+                yield effect
+        yield from self._finish(effects, now_s)
 
     def next_deadline_s(self) -> float | None:
         """Return when `DeadlinePassed` is wanted, monotonic seconds; None: only after the next event."""
@@ -304,24 +313,23 @@ class Core:
 
     # --- the way out --------------------------------------------------------------------------------
 
-    def _finish(self, effects: list[Effect], now_s: float, commands: list[Command]) -> list[Command]:
-        """Turn conditions into alarms, show the result, and put what moves a valve first."""
-        motion: list[Command] = []
+    def _finish(self, effects: Iterable[Effect], now_s: float) -> list[Command]:
+        """Turn conditions into alarms and show the result."""
+        commands: list[Command] = []
         for effect in effects:
             if isinstance(effect, SetCoil):
-                motion.append(effect)
-            elif isinstance(effect, Remember) and effect.key.startswith("valve/"):
-                self._valves_were[effect.key] = effect.value
-                commands.append(effect)
-            elif isinstance(effect, Raise | Clear):
+                continue
+            if isinstance(effect, Raise | Clear):
                 commands += self._alarms.apply(self._tied(effect), now_s)
-            else:
-                commands.append(effect)
+                continue
+            if isinstance(effect, Remember) and effect.key.startswith("valve/"):
+                self._valves_were[effect.key] = effect.value
+            commands.append(effect)
         shown = self._indication(now_s)
         if shown != self._shown:
             self._shown = shown
             commands.append(shown)
-        return motion + commands
+        return commands
 
     def _tied(self, effect: Raise | Clear) -> Raise | Clear:
         """Tie a leak alarm to the closing that it caused."""

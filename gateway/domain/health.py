@@ -1,9 +1,10 @@
 """What can be wrong with a sensor, and with the place where it lies: conditions for the alarm table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.domain.effects import Clear, Effect, Raise
+from gateway.domain.evolve import replace
 from gateway.domain.model import Reading, SignalClass
 from gateway.domain.site import SensorSpec
 
@@ -17,7 +18,7 @@ BATTERY_HYSTERESIS_V = 0.1
 _KINDS = ("sensor-missing", "sensor-fault", "battery-low", "tamper", "replay", "freeze", "freeze-warning")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Health:
     """What is wrong; all defaults is nothing.
 
@@ -41,6 +42,8 @@ class Health:
 
 def after_reading(health: Health, spec: SensorSpec, reading: Reading) -> Health:
     """Return the health after a frame that counts."""
+    if not (health.missing or health.fault) and _says_only_wet(reading):
+        return health
     degc, was = reading.temperature_degc, health
     return replace(
         health,
@@ -50,6 +53,17 @@ def after_reading(health: Health, spec: SensorSpec, reading: Reading) -> Health:
         opened=health.opened if reading.tamper is None else reading.tamper,
         freezing=_is_cold(was.freezing, degc, spec.freeze_degc),
         near_freezing=_is_cold(was.near_freezing, degc, spec.freeze_warning_degc),
+    )
+
+
+def _says_only_wet(reading: Reading) -> bool:
+    """Tell whether it is one of a wired contact: a valve waits for those."""
+    return (
+        reading.battery_low is None
+        and reading.battery_percent is None
+        and reading.battery_v is None
+        and reading.temperature_degc is None
+        and reading.tamper is None
     )
 
 

@@ -9,10 +9,11 @@
 Ending an override never opens a valve by itself: authority.py sees to that.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.domain.effects import Clear, Effect, Raise, Why
+from gateway.domain.evolve import replace
 from gateway.domain.model import Json, Position, Record, Remember, SignalClass
 from gateway.domain.site import OverridePolicy
 
@@ -25,7 +26,7 @@ class Mode(StrEnum):
     COUNTDOWN = "countdown"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Override:
     """A person's will at the button.
 

@@ -99,7 +99,7 @@ class Outbox(Protocol):
     async def take(self, limit: int, /) -> Sequence[OutboxRow]:
         """Return the next rows by priority, then age, and count them as in flight; wait for at least one.
 
-        A row on the ALARM channel is returned only once it is on disk.
+        A row on the ALARM channel is returned only once it is on disk, unless the disk fails or stalls.
         """
 
     def published(self, ids: Sequence[MessageId], /) -> None:

@@ -10,10 +10,11 @@ not to reset; it acts again only when the sensor says so again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gateway.domain.effects import Effect
+from gateway.domain.evolve import replace
 from gateway.domain.health import SUSPICION_S, Health, after_reading, after_time, changes, conditions
 from gateway.domain.model import Channel, Json, Publish, Reading, Remember
 from gateway.domain.replay import Verdict, judge
@@ -29,7 +30,7 @@ TELEMETRY_EVERY_S = 300.0
 """Battery and temperature are told when they changed, at most this often."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sensor:
     """State of one sensor.
 
@@ -251,7 +252,7 @@ def _newer(value: _Value | None, known: _Value | None) -> _Value | None:
 
 
 def _with_health(sensor: Sensor, health: Health, *, first: bool = False) -> tuple[Sensor, list[Effect]]:
-    if health == sensor.health and not first:
+    if not first and (health is sensor.health or health == sensor.health):
         return sensor, []
     return replace(sensor, health=health), changes(sensor.health, health, sensor.spec, first=first)
 

@@ -19,10 +19,9 @@ Rules:
 * SetCoil effects come first in every list, each with a record of actor and cause.
 """
 
-from dataclasses import replace
-
 from gateway.domain import travel, valve_motion, valve_switch
 from gateway.domain.effects import Effect, Why
+from gateway.domain.evolve import replace
 from gateway.domain.model import (
     Coil,
     CoilFailed,

@@ -9,10 +9,9 @@ spring coil off                               CLOSED, or CLOSING while a switch 
 all off                                       the switch tells; else where it was left, assumed
 """
 
-from dataclasses import replace
-
 from gateway.domain import valve_memory, valve_switch
 from gateway.domain.effects import Effect, Why
+from gateway.domain.evolve import replace
 from gateway.domain.model import SYSTEM, Coil, Json, Position, ValveFound
 from gateway.domain.site import ValveKind, ValveSpec
 from gateway.domain.valve_memory import Memory

@@ -67,7 +67,7 @@ class Phase(StrEnum):
     """The pulse is over, the switch has yet to tell."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Move:
     """A stroke under way.
 
@@ -89,7 +89,7 @@ class Move:
     early: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Doubt:
     """A line refused: what its coil does is unknown until it was released again without complaint."""
 
@@ -98,7 +98,7 @@ class Doubt:
     released: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Valve:
     """One valve. Made by `valve.found`, changed only by the functions of valve.py.
 

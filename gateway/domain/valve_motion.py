@@ -9,9 +9,8 @@ order. A switch that comes before the valve can have moved stops nothing; the st
 the position counts as assumed.
 """
 
-from dataclasses import replace
-
 from gateway.domain import travel
+from gateway.domain.evolve import replace
 from gateway.domain.model import Coil, Json, Position
 from gateway.domain.site import ValveKind
 from gateway.domain.valve_model import (

@@ -1,8 +1,7 @@
 """An end switch changed while nobody drives the valve: turned by hand, late after a fault, or broken."""
 
-from dataclasses import replace
-
 from gateway.domain.effects import Why
+from gateway.domain.evolve import replace
 from gateway.domain.model import SYSTEM, Position
 from gateway.domain.valve_model import (
     BOTH_SWITCHES,

@@ -5,10 +5,10 @@ is news. Filling a list in place keeps the controller's functions short; outside
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from gateway.domain import valve_memory
 from gateway.domain.effects import Clear, Effect, Raise, Why
+from gateway.domain.evolve import replace
 from gateway.domain.model import Channel, Coil, Json, Publish, Record, Remember, SetCoil
 from gateway.domain.valve_model import CONDITIONS, FAIL_TO_CLOSE, Valve
 
@@ -26,7 +26,7 @@ class Turn:
         self.valve = valve
         self.now_s = now_s
         self._before = valve
-        self._remembered = valve_memory.to_json(valve) if remembered is None else remembered
+        self._remembered = remembered
         self._coils: list[Effect] = []
         self._rest: list[Effect] = []
 
@@ -84,8 +84,11 @@ class Turn:
         after, before = self.valve, self._before
         if (after.state, after.closure) != (before.state, before.closure):
             effects.append(Publish(Channel.EVENT, "valve", self._message()))
+        if self._remembered is None and valve_memory.is_same(before, after):
+            return after, effects
         remembered = valve_memory.to_json(after)
-        if remembered != self._remembered:
+        known = valve_memory.to_json(before) if self._remembered is None else self._remembered
+        if remembered != known:
             effects.append(Remember(valve_memory.key(after.spec.id), remembered))
         return after, effects
 

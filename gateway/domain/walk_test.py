@@ -5,9 +5,10 @@ when it has said wet and then dry. What is still wet at the end is a leak like a
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.domain.effects import Clear, Effect, Raise
+from gateway.domain.evolve import replace
 from gateway.domain.model import SYSTEM, Actor, Channel, Json, Publish, Record, Request, SignalClass
 from gateway.domain.sensor import Sensor, is_wet
 from gateway.domain.site import ZoneSpec
@@ -15,7 +16,7 @@ from gateway.domain.site import ZoneSpec
 LONGEST_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WalkTest:
     """A test that runs: which sensors were wetted, and which of these are dry again."""
 

@@ -10,11 +10,12 @@ of those that can vote, and the quorum becomes 1 when fewer than `quorum` health
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.domain import walk_test as walking
 from gateway.domain.effects import Clear, Effect, Raise
+from gateway.domain.evolve import replace
 from gateway.domain.model import AnswerRequest, Json, Request, SignalClass
 from gateway.domain.sensor import Sensor, can_vote, is_healthy, is_wet, was_wet
 from gateway.domain.site import Action, ZoneSpec
@@ -33,7 +34,7 @@ class Phase(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Zone:
     """State of one zone.
 
@@ -80,7 +81,7 @@ def step(zone: Zone, sensors: Mapping[str, Sensor], now_s: float) -> tuple[Zone,
     watched = [sensors[sensor_id] for sensor_id in zone.spec.sensors]
     wet = frozenset(sensor.spec.id for sensor in watched if is_wet(sensor))
     dry_since_s = None
-    if _is_dry(watched):
+    if not wet and _is_dry(watched):
         dry_since_s = now_s if zone.dry_since_s is None else zone.dry_since_s
     if (zone.is_wet, zone.dry_since_s) != (bool(wet), dry_since_s):
         zone = replace(zone, is_wet=bool(wet), dry_since_s=dry_since_s)

@@ -12,6 +12,7 @@ from gateway.domain.model import (
     Coil,
     CoilFailed,
     Command,
+    DeadlinePassed,
     EndSwitchChanged,
     ExerciseRequested,
     FrameRejected,
@@ -135,9 +136,9 @@ class AnyBuilding(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         end_s = self.stage.now_s + seconds
         while (due_s := self.stage.core.next_deadline_s()) is not None and due_s <= end_s:
-            self.stage.wait(max(0.0, due_s - self.stage.now_s))
-            self.do(self.stage.last)
-        self.stage.wait(end_s - self.stage.now_s)
+            self.stage.now_s = max(self.stage.now_s, due_s)
+            self.do(self.stage.handle(DeadlinePassed()))
+        self.stage.now_s = end_s
 
     @rule()
     def the_gateway_restarts(self) -> None:
@@ -148,8 +149,7 @@ class AnyBuilding(RuleBasedStateMachine):
             )
             for event in ALL_OPEN
         )
-        self.stage = Stage(stage.site, stage.memory, found)
-        self.stage.now_s = stage.now_s
+        self.stage = Stage(stage.site, stage.memory, found, now_s=stage.now_s)
         self.run_since_s = {}
         self.do(self.stage.log)
 

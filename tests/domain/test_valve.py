@@ -383,6 +383,42 @@ def test_opening_coil_that_cannot_be_cut_keeps_the_closing_coil_off():
     assert "fail-to-close" in bench.active()
 
 
+def test_line_that_refused_is_released_and_rested_before_the_next_run():
+    bench = rig(dead_time_s=0.5)
+    bench.drive(OPEN)
+    bench.wait(20)
+    bench.fail_coil("the line went away")
+
+    bench.drive(CLOSED, LEAK)
+
+    assert bench.coils_set() == [(Coil.OPEN, False), (Coil.CLOSE, False)]
+
+
+def test_motor_never_runs_longer_than_its_hard_bound():
+    bench = rig(travel_s=50.0, max_run_s=60.0)
+    bench.stalled = True
+
+    bench.drive(CLOSED)
+    bench.wait(59.9)
+    running = set(bench.on)
+    bench.wait(0.2)
+
+    assert (running, bench.on) == ({Coil.CLOSE}, set())
+
+
+def test_open_switch_alone_does_not_end_a_failed_close():
+    bench = rig()
+    bench.turn_by_hand(0.5)
+    bench.stalled = True
+    bench.drive(CLOSED, LEAK)
+    bench.wait(100)
+
+    bench.turn_by_hand(1.0)
+
+    assert bench.state is ValveState.FAULT
+    assert "fail-to-close" in bench.active()
+
+
 # --- hands ------------------------------------------------------------------------------------------
 
 

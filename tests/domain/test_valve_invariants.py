@@ -79,7 +79,7 @@ class AnyValve(RuleBasedStateMachine):
     def restart(self) -> None:
         self.check_opening()
         self.may_open = False
-        self.rig.start()
+        self.rig.restart()
 
     @rule(duration_s=SOON)
     def wait_a_moment(self, duration_s: float) -> None:

@@ -71,10 +71,11 @@ class Stage:
         found: tuple[ValveFound, ...] = ALL_OPEN,
         *,
         readable: bool = True,
+        now_s: float = 1000.0,
     ) -> None:
         self.site = site or small_site()
         self.core = Core(self.site)
-        self.now_s = 1000.0
+        self.now_s = now_s
         self.memory: dict[str, Json] = dict(memory or {})
         self.coils = {(event.valve_id, coil): on for event in found for coil, on in event.coils.items()}
         self.log: list[Command] = []
@@ -84,7 +85,7 @@ class Stage:
 
     def handle(self, event: Event) -> list[Command]:
         """Hand one event to the core, now."""
-        return self._take(self.core.handle(event, self.now_s))
+        return self._take([*self.core.handle(event, self.now_s)])
 
     def _take(self, commands: list[Command]) -> list[Command]:
         self.last = commands

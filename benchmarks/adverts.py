@@ -1,0 +1,27 @@
+"""A street full of Bluetooth: writes keyed BTHome frames to a socket at a steady rate until it is closed."""
+
+import socket
+import sys
+import time
+
+from benchmarks.decode import keyed_frame
+
+ADDRESS = b"54:48:E6:8F:80:A5"
+
+
+def main() -> int:
+    """Arguments: the descriptor and frames per second."""
+    radio, period_s = socket.socket(fileno=int(sys.argv[1])), 1.0 / float(sys.argv[2])
+    counter, due_s = 0, time.monotonic()
+    try:
+        while True:
+            counter += 1
+            radio.send(ADDRESS + keyed_frame(counter))
+            due_s += period_s
+            time.sleep(max(0.0, due_s - time.monotonic()))
+    except OSError:
+        return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

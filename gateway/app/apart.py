@@ -1,0 +1,31 @@
+"""A way to run something that may contain a TaskGroup, such that a cancellation is never lost."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
+
+
+async def run_apart(work: Awaitable[_Result]) -> _Result:
+    """Run it as a task of its own and return what it returns; a cancellation ends it and is passed on.
+
+    In Python 3.11 and 3.12 a TaskGroup that fails in the moment of a cancellation tells of its failure only,
+    and a loop around it would go on for ever; nor can Task.cancelling() be relied on after a failure. The
+    caller, waiting here without a TaskGroup of its own, hears of both.
+    """
+    # no TaskGroup, see above; the task is always waited for
+    task = asyncio.get_running_loop().create_task(_wait_for(work))
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen; the cancellation weighs more
+        raise
+    return task.result()
+
+
+async def _wait_for(work: Awaitable[_Result]) -> _Result:
+    return await work

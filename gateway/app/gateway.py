@@ -1,0 +1,264 @@
+"""One run of the gateway, from the first look at the valves to the last flush.
+
+    store -> board, valves found -> core -> READY -> control, link
+                                      |
+    SIGTERM: parts stop, last first --+--> outputs stay as they are
+
+Protection waits a bounded time for the disk and for the board, and for nothing else.
+"""
+
+import asyncio
+import functools
+import gc
+import importlib
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+
+from gateway.app import heartbeat, reload
+from gateway.app.clock import WallClock, not_before_unix_s
+from gateway.app.disk_reports import DiskReports
+from gateway.app.emitter import Emitter
+from gateway.app.execute import Executor
+from gateway.app.hardware import Hardware
+from gateway.app.local import Local
+from gateway.app.messages import Messages
+from gateway.app.notify import Notifier, watchdog_interval_s
+from gateway.app.parts import Parts
+from gateway.config.model import Config
+from gateway.config.read import read
+from gateway.domain.core import Core
+from gateway.domain.model import (
+    SYSTEM,
+    AdapterFailed,
+    AdapterRecovered,
+    Channel,
+    Coil,
+    Command,
+    Json,
+    LinkChanged,
+    Publish,
+    Record,
+    Remember,
+    SetCoil,
+    ValveFound,
+)
+from gateway.domain.site import OnDaemonLoss
+from gateway.errors import ConfigError
+from gateway.link.host import Host
+from gateway.link.wire import Origin
+from gateway.sim.board import SimBoard
+from gateway.store.store import Store
+
+log = logging.getLogger(__name__)
+
+BOARD_WAIT_S = 5.0
+"""Without its board the gateway starts all the same after this, and says so."""
+
+_STATUS_AFTER_S = 0.2
+_CONFIG = "config"
+
+
+class Gateway:
+    """Wires the parts; `run` is its life.
+
+    Args:
+        config: In force until a reload.
+        store: Open.
+        reports: What the store has said so far.
+        notifier: Tells systemd.
+        boot_id: The kernel's.
+    """
+
+    def __init__(
+        self, config: Config, store: Store, reports: DiskReports, notifier: Notifier, boot_id: str
+    ) -> None:
+        self._config, self._store, self._reports, self._notifier = config, store, reports, notifier
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reload = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._marks = reload.marks(config.link)
+        self._clock = _clock(config, store)
+        self._core = Core(config.site, era=str(store.epoch))
+        self._origin = Origin(config.gateway.id, boot_id, store.epoch)
+        self._messages = Messages(store, self._origin, self._clock)
+        self._emitter = Emitter(self._core, self._execute, self._fail)
+        emit = self._emitter.emit
+        self._hardware = Hardware(config, SimBoard(config.board), emit, self._take_over)
+        self._status: asyncio.TimerHandle | None = None
+        self._executor = Executor(self._hardware, store, self._messages, self._clock, self._emitter.emit_soon)
+        self._local = Local(self._core, store, self._messages, emit)
+
+    async def run(self) -> None:
+        """Protect the building until SIGTERM or SIGINT.
+
+        Raises:
+            Exception: Whatever made core or execution fail; the process must end.
+        """
+        self._listen_to_signals()
+        async with asyncio.TaskGroup() as group:
+            parts = Parts(group, self._emitter.emit)
+            try:
+                await self._start(parts)
+                await self._end
+            finally:
+                self._notifier.stopping()
+                self._executor.execute(closing_commands(self._config))
+                await parts.stop_all()
+                self._emitter.stop()
+                self._remember_clock()
+
+    # --- start --------------------------------------------------------------------------------------
+
+    async def _start(self, parts: Parts) -> None:
+        parts.start("board", self._hardware.run)
+        await self._first_look()
+        self._reports.begin(self._messages.publish, self._emitter.emit)
+        self._emitter.emit(AdapterRecovered(_CONFIG))
+        parts.start("clock", functools.partial(heartbeat.save_clock, self._clock, self._store.remember))
+        if (interval_s := watchdog_interval_s()) is not None:
+            ping = functools.partial(heartbeat.ping, self._notifier, interval_s, self._emitter.overdue_s)
+            parts.start("watchdog", ping)
+        self._notifier.ready(self._local.headline())
+        log.info("ready: gateway %s, epoch %d", self._origin.gateway, self._origin.epoch)
+        gc.freeze()
+        parts.start("reload", functools.partial(self._serve_reloads, parts))
+        await self._start_control(parts)
+        await self._start_link(parts)
+
+    async def _first_look(self) -> None:
+        """Wait for the valves to be found, but not for ever."""
+        try:
+            async with asyncio.timeout(BOARD_WAIT_S):
+                await self._looked.wait()
+        except TimeoutError:
+            log.error("no board after %.0f s; starting without valves and sensors", BOARD_WAIT_S)  # noqa: TRY400
+            self._take_over(())
+
+    def _take_over(self, found: Sequence[ValveFound]) -> None:
+        """Start the core at the first look at the valves; report later looks."""
+        if not self._looked.is_set():
+            self._looked.set()
+            self._emitter.begin(
+                functools.partial(self._core.start, self._store.memory, found, time.monotonic())
+            )
+            return
+        for event in found:
+            self._emitter.emit(event)
+
+    async def _start_control(self, parts: Parts) -> None:
+        # in a thread: importing takes tens of milliseconds, in which no valve would close
+        server = await asyncio.to_thread(importlib.import_module, "gateway.control.server")
+        parts.start("control", functools.partial(server.serve, self._config.control, self._local))
+
+    async def _start_link(self, parts: Parts) -> None:
+        config = self._config.link
+        if config is None:
+            self._local.show_link(None)
+            return
+        module = await asyncio.to_thread(importlib.import_module, "gateway.link.link")
+        await asyncio.to_thread(importlib.import_module, "gateway.link.session")
+        host = Host(
+            origin=self._origin,
+            outbox=self._store,
+            snapshot=self._local.snapshot,
+            emit=self._emitter.emit,
+            execute=self._execute_one,
+            now=self._messages.stamp,
+        )
+        link = module.Link(config, host)
+        self._local.show_link(link.view)
+        self._emitter.emit(LinkChanged(up=False))
+        parts.start("link", link.run)
+
+    # --- while it runs ------------------------------------------------------------------------------
+
+    def _execute(self, commands: Iterable[Command]) -> None:
+        told = self._executor.execute(commands)
+        if told and self._status is None:
+            # later and once: the headline looks at the whole site
+            self._status = asyncio.get_running_loop().call_later(_STATUS_AFTER_S, self._tell_status)
+
+    def _tell_status(self) -> None:
+        self._status = None
+        self._notifier.status(self._local.headline())
+
+    def _execute_one(self, command: Command) -> None:
+        self._executor.execute((command,))
+
+    def _fail(self, error: Exception) -> None:
+        if not self._end.done():
+            self._end.set_exception(error)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    def _stop(self) -> None:
+        if not self._end.done():
+            self._end.set_result(None)
+
+    def _remember_clock(self) -> None:
+        self._clock.take_network_time()
+        self._store.remember(Remember(heartbeat.CLOCK_KEY, round(self._clock.floor_unix_s), urgent=False))
+
+    # --- reload -------------------------------------------------------------------------------------
+
+    async def _serve_reloads(self, parts: Parts) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._notifier.reloading()
+            try:
+                outcome = await self._read_again(parts)
+            except ConfigError as error:
+                outcome = "configuration refused, the old one stays in force"
+                log.error("%s: %s", outcome, error)  # noqa: TRY400
+                self._emitter.emit(AdapterFailed(_CONFIG, str(error)))
+            self._notifier.ready(f"{self._local.headline()}; reload: {outcome}")
+
+    async def _read_again(self, parts: Parts) -> str:
+        new = await asyncio.to_thread(read, self._config.path)
+        marks = await asyncio.to_thread(reload.marks, new.link)
+        found = reload.changes(self._config, new, files_changed=marks != self._marks)
+        self._marks = marks
+        self._config = replace(self._config, link=new.link, control=new.control)
+        restarts: dict[str, Callable[[Parts], Awaitable[None]]] = {
+            "control": self._start_control,
+            "link": self._start_link,
+        }
+        for name in found.at_once:
+            await parts.stop(name)
+            await restarts[name](parts)
+        self._emitter.emit(AdapterRecovered(_CONFIG))
+        log.info("reload: %s", found)
+        body: dict[str, Json] = {"applied": [*found.at_once], "needs_restart": [*found.restart]}
+        self._execute_one(Publish(Channel.EVENT, "config", body))
+        return str(found)
+
+
+def closing_commands(config: Config) -> list[Command]:
+    """Return what a clean stop does to the valves: releases those that are to close then."""
+    commands: list[Command] = []
+    for valve_id, spec in config.site.valves.items():
+        if spec.on_daemon_loss is OnDaemonLoss.CLOSE:
+            cause = "clean stop of the gateway, on_daemon_loss = close"
+            commands += [
+                SetCoil(valve_id, Coil.OPEN, energised=False),
+                Record("valve.intent", f"valve/{valve_id}", SYSTEM, cause, "", {"position": "closed"}),
+            ]
+    return commands
+
+
+def _clock(config: Config, store: Store) -> WallClock:
+    clock = WallClock()
+    saved = (store.memory or {}).get(heartbeat.CLOCK_KEY)
+    if isinstance(saved, int | float):
+        clock.raise_floor(float(saved))
+    if config.link is not None:
+        clock.raise_floor(not_before_unix_s(config.link.cert_file))
+    return clock

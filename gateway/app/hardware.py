@@ -1,0 +1,142 @@
+"""Everything that hangs on the board: valves, buttons, sensors, light and sounder.
+
+    open the board -> read every valve (nothing driven) -> tell the core -> buttons, sensors, indicator
+         ^                                                                         |
+         +------------------- the board went away: let go of all lines <-----------+
+
+A line that cannot be had costs its own valve, button or sensor, never the others.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from gateway.app.bulkhead import keep_running
+from gateway.app.valve_port import ValvePort
+from gateway.config.model import Config
+from gateway.domain.indicator import SILENT
+from gateway.domain.model import (
+    AdapterFailed,
+    AdapterRecovered,
+    ButtonChanged,
+    Indicate,
+    LedPattern,
+    SetCoil,
+    ValveFound,
+)
+from gateway.domain.ports import Board, Emit, InputSpec, OutputLine
+from gateway.drivers import sensors
+from gateway.drivers.indicator import Indicator
+from gateway.errors import DriverError
+
+
+class Hardware:
+    """The board and all that is connected to it.
+
+    Args:
+        config: Which lines there are.
+        board: Not open yet.
+        emit: Hears of everything that happens at the lines.
+        on_found: Called each time the board has come, before anything else is heard from it.
+    """
+
+    def __init__(
+        self, config: Config, board: Board, emit: Emit, on_found: Callable[[Sequence[ValveFound]], None]
+    ) -> None:
+        self._config = config
+        self._board = board
+        self._emit = emit
+        self._on_found = on_found
+        self._valves = {key: ValvePort(key, lines, emit) for key, lines in config.valves.items()}
+        self._pressed = dict.fromkeys(config.buttons, False)
+        self._indicator: Indicator | None = None
+        self._shown = Indicate(LedPattern.AUTO, SILENT)
+
+    def drive(self, command: SetCoil) -> None:
+        """Drive a coil now. Raises DriverError."""
+        self._valves[command.valve_id].drive(command.coil, command.energised)
+
+    def show(self, indicate: Indicate) -> None:
+        """Show and sound this, now and whenever the indicator comes back."""
+        self._shown = indicate
+        if self._indicator is not None:
+            self._indicator.show(indicate)
+
+    async def run(self) -> None:
+        """Serve the board until cancelled.
+
+        Raises:
+            DriverError: The board cannot be opened or went away; run again later.
+        """
+        await self._board.open()
+        with ExitStack() as closing:
+            try:
+                async with asyncio.TaskGroup() as parts:
+                    parts.create_task(self._serve(), name="board")
+                    self._on_found(self._attach_valves(closing))
+                    self._attach_buttons(closing)
+                    self._start_parts(parts)
+            except* DriverError as errors:
+                raise DriverError(str(errors.exceptions[0])) from None
+
+    async def _serve(self) -> None:
+        await self._board.run()
+        raise DriverError("the board ended by itself")
+
+    def _attach_valves(self, closing: ExitStack) -> list[ValveFound]:
+        found = []
+        for valve_id, port in self._valves.items():
+            with self._one_line(f"valve/{valve_id}"):
+                found.append(port.reattach(self._board, closing))
+        return found
+
+    def _attach_buttons(self, closing: ExitStack) -> None:
+        for button_id, lines in self._config.buttons.items():
+            spec = InputSpec(lines.line, lines.active_low, lines.bias, lines.debounce_s)
+            on_level = self._on_button(button_id)
+            with self._one_line(f"button/{button_id}"):
+                pressed = closing.enter_context(self._board.watch(spec, on_level))
+                if pressed is not self._pressed[button_id]:
+                    on_level(pressed)
+
+    @contextmanager
+    def _one_line(self, name: str) -> Iterator[None]:
+        """Report a line that cannot be had, and go on without it."""
+        try:
+            yield
+        except DriverError as error:
+            self._emit(AdapterFailed(name, str(error)))
+        else:
+            self._emit(AdapterRecovered(name))
+
+    def _on_button(self, button_id: str) -> Callable[[bool], None]:
+        def on_level(pressed: bool) -> None:
+            self._pressed[button_id] = pressed
+            self._emit(ButtonChanged(button_id, pressed))
+
+        return on_level
+
+    def _start_parts(self, parts: asyncio.TaskGroup) -> None:
+        for sensor_id in self._config.sensors:
+            name = f"sensor/{sensor_id}"
+            sense = functools.partial(self._sense, sensor_id)
+            parts.create_task(keep_running(name, sense, self._emit), name=name)
+        if self._config.indicator.led_line or self._config.indicator.sounder_line:
+            parts.create_task(keep_running("indicator", self._indicate, self._emit), name="indicator")
+
+    async def _sense(self, sensor_id: str) -> None:
+        entry = self._config.sensors[sensor_id]
+        await sensors.load(entry.kind).run(sensor_id, entry.config, self._board, self._emit)
+
+    async def _indicate(self) -> None:
+        lines = self._config.indicator
+        self._indicator = Indicator(self._output(lines.led_line), self._output(lines.sounder_line))
+        self._indicator.show(self._shown)
+        try:
+            await self._indicator.run()
+        finally:
+            self._indicator = None
+
+    def _output(self, line: str | None) -> OutputLine | None:
+        return None if line is None else self._board.output(line)

@@ -1,0 +1,1 @@
+"""`make demo`: broker, cloud and building on one machine."""

@@ -1,0 +1,74 @@
+"""`reed-gateway status`: the building and the gateway on one page."""
+
+import argparse
+from typing import Any
+
+from gateway.cli.access import add_options, get_view, show_json
+from gateway.cli.alarms import alarm_table
+from gateway.cli.table import duration, override, table, valve_state
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "status", help="zones, valves and alarms", description="Show zones, valves and alarms."
+    )
+    add_options(parser)
+    parser.add_argument("--check", action="store_true", help="exit with 1 unless everything is normal")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the page; 1 with --check if anything is not normal."""
+    view = get_view(args)
+    if args.json:
+        show_json(view)
+    else:
+        print("\n\n".join(part for part in (headline(view), zone_table(view), valve_table(view)) if part))
+        if view["alarms"]:
+            print(f"\n{alarm_table(view)}")
+    return int(args.check and view["state"] != "normal")
+
+
+def headline(view: dict[str, Any]) -> str:
+    """Return the gateway in one line."""
+    gateway, link = view["gateway"], view["link"]
+    since = f" for {duration(link['since_s'])}" if link.get("since_s") is not None else ""
+    facts = [
+        f"{gateway.get('id', '?')}: {view['state'].upper()}",
+        f"running for {duration(gateway.get('uptime_s'))}",
+        f"link {link.get('state', '?')}{since}",
+        "clock trusted" if view["clock"].get("trusted") else "clock NOT trusted",
+        f"version {gateway.get('version', '?')}",
+    ]
+    return ", ".join(facts)
+
+
+def zone_table(view: dict[str, Any]) -> str:
+    """Return the zones, or "" if there are none."""
+    rows = [
+        [
+            zone_id,
+            zone["state"] + (" (latched)" if zone["latched"] and zone["state"] == "alarm" else ""),
+            ", ".join(zone["wet"]) or "-",
+            f"{zone['healthy']} of {len(zone['sensors'])} healthy, quorum {zone['quorum']}",
+            "notify" if zone["action"] == "notify" else f"close {', '.join(zone['valves'])}",
+        ]
+        for zone_id, zone in view["zones"].items()
+    ]
+    return table(["ZONE", "STATE", "WET", "SENSORS", "ON A LEAK"], rows) if rows else ""
+
+
+def valve_table(view: dict[str, Any]) -> str:
+    """Return the valves, or "" if there are none."""
+    rows = [
+        [
+            valve_id,
+            valve_state(valve),
+            valve["authority"],
+            override(valve) or "-",
+            duration(valve["travel_s"]),
+            valve["kind"].replace("_", " "),
+        ]
+        for valve_id, valve in view["valves"].items()
+    ]
+    return table(["VALVE", "STATE", "RULED BY", "OVERRIDE", "TRAVEL", "KIND"], rows) if rows else ""

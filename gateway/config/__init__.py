@@ -1,0 +1,1 @@
+"""The configuration: TOML in, frozen dataclasses out, every error named at once."""

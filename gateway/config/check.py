@@ -1,0 +1,115 @@
+"""What no single table can know: names that must exist, lines used twice, numbers that must fit together."""
+
+import itertools
+import stat
+from collections.abc import Iterator
+
+from gateway.config.model import Config, GatewayConfig
+from gateway.config.site import ID, ID_RULE, Parts
+from gateway.config.table import Reader, Table, shown, suggestion
+from gateway.domain.site import Action, OverridePolicy
+
+
+def gateway_id(reader: Reader, gateway: GatewayConfig | None) -> None:
+    """Note an id that no topic and no certificate can carry."""
+    if gateway is not None and not ID.fullmatch(gateway.id):
+        reader.add("gateway.id", f"{shown(gateway.id)} is not allowed; {ID_RULE}")
+
+
+def references(reader: Reader, parts: Parts, tables: Table) -> None:
+    """Note zones and buttons that name what is not there, and quorums that nobody can reach.
+
+    Names are taken from the tables as written, so that a table with one problem still shows the others.
+    """
+    for collection, key, target in _REFERENCES:
+        for thing_id, table in _tables(tables[collection]):
+            _names(reader, f"{collection}.{thing_id}.{key}", table.get(key), target, tables)
+    for zone_id, zone in parts.zones.items():
+        where = f"zone.{zone_id}"
+        if not zone.sensors:
+            reader.add(f"{where}.sensors", "is empty; name at least one sensor")
+        elif not 1 <= zone.quorum <= len(zone.sensors):
+            allowed = f"give 1 to {len(zone.sensors)} (sensors in the zone)"
+            reader.add(f"{where}.quorum", f"{zone.quorum} is out of range; {allowed}")
+        if zone.action is Action.CLOSE and not zone.valves:
+            reader.add(f"{where}.valves", 'missing; name a valve, or set action = "notify"')
+
+
+_REFERENCES = (("zone", "sensors", "sensor"), ("zone", "valves", "valve"), ("button", "valves", "valve"))
+
+
+def _tables(collection: Table) -> Iterator[tuple[str, Table]]:
+    return ((name, table) for name, table in collection.items() if isinstance(table, dict))
+
+
+def _names(reader: Reader, key: str, names: object, collection: str, tables: Table) -> None:
+    known: Table = tables[collection]
+    for name in names if isinstance(names, list) else ():
+        if isinstance(name, str) and name not in known:
+            reader.add(key, f"there is no [{collection}.{name}]; {suggestion(name, known)}")
+
+
+def lines(reader: Reader, tables: Table) -> None:
+    """Note every line that has two uses: two drivers of one output, or one input read as two things."""
+    users: dict[str, str] = {}
+    for key, line in _used_lines(tables):
+        if line in users:
+            reader.add(key, f"{shown(line)} is already used by {users[line]}; each line has one use")
+        elif not line and not key.startswith("sensor."):
+            reader.add(key, "is empty; name a line of the board")
+        else:
+            users[line] = key
+
+
+def _used_lines(tables: Table) -> Iterator[tuple[str, str]]:
+    things: list[tuple[str, Table]] = []
+    for collection in ("valve", "button", "sensor"):
+        things += [(f"{collection}.{name}", table) for name, table in _tables(tables[collection])]
+    for where, table in [*things, ("indicator", tables["indicator"])]:
+        for key, line in table.items():
+            if (key == "line" or key.endswith("_line")) and isinstance(line, str):
+                yield f"{where}.{key}", line
+
+
+def override(reader: Reader, policy: OverridePolicy | None) -> None:
+    """Note press times that could not be told apart."""
+    if policy is None:
+        return
+    ladder = ("short_min_s", "short_max_s", "long_s", "very_long_s", "stuck_s")
+    for lower, upper in itertools.pairwise(ladder):
+        if getattr(policy, lower) >= getattr(policy, upper):
+            value, floor = getattr(policy, upper), getattr(policy, lower)
+            reader.add(f"override.{upper}", f"{value:g} must be more than {lower} = {floor:g}")
+    for name in ("timed_s", "countdown_s", "reannounce_s"):
+        if getattr(policy, name) <= 0:
+            reader.add(f"override.{name}", "0 is out of range; give more than 0 (seconds)")
+
+
+def warnings(config: Config) -> list[str]:
+    """Return what is allowed but hardly meant, one line each."""
+    watched = {sensor for zone in config.site.zones.values() for sensor in zone.sensors}
+    closed = {valve for zone in config.site.zones.values() for valve in zone.valves}
+    found = [
+        f"sensor.{name}: in no zone; a leak there raises no alarm"
+        for name in config.sensors
+        if name not in watched
+    ]
+    found += [f"valve.{name}: in no zone; no leak closes it" for name in config.valves if name not in closed]
+    if config.valves and not config.buttons:
+        found.append("button: there is none; without it nobody can overrule the gateway on the spot")
+    if config.link is None:
+        found.append("link: absent; alarms stay in this building")
+    found += _readable_secrets(config)
+    return found
+
+
+def _readable_secrets(config: Config) -> list[str]:
+    if not any(spec.keyed for spec in config.site.sensors.values()):
+        return []
+    try:
+        mode = config.path.stat().st_mode
+    except OSError:
+        return []
+    if mode & stat.S_IROTH:
+        return [f"{config.path}: holds sensor keys and everybody can read it; chmod o-r"]
+    return []

@@ -1,0 +1,53 @@
+"""What the control server needs of the daemon; the app implements this.
+
+Everything is called in the loop's thread and must return at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.model import AnswerRequest, Channel, Event, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that the core published, as kept for local readers.
+
+    Args:
+        id: "<epoch>/<seq>", as in the outbox.
+        at_unix_s: Wall time; None while the clock is not to be trusted.
+        mono_s: Monotonic seconds.
+    """
+
+    id: str
+    channel: Channel
+    kind: str
+    body: Mapping[str, Json]
+    at_unix_s: float | None
+    mono_s: float
+
+
+class Daemon(Protocol):
+    """The running gateway, seen from the control socket."""
+
+    def view(self) -> dict[str, Json]:
+        """Return everything there is to see now: the core's view, plus gateway, link, store and clock."""
+
+    def emit(self, event: Event, /) -> None:
+        """Hand an event to the core; its commands are executed on return."""
+
+    def recent(self) -> Sequence[Message]:
+        """Return the last messages that are kept in memory (some hundreds), oldest first."""
+
+    def on_message(self, tell: Callable[[Message], None], /) -> AbstractContextManager[None]:
+        """While entered, call `tell` for each message that the core publishes. It does not raise."""
+
+    def on_answer(
+        self, command_id: str, tell: Callable[[AnswerRequest], None], /
+    ) -> AbstractContextManager[None]:
+        """While entered, call `tell` for each answer to this request; such answers stay on this machine.
+
+        Entered before the event is emitted, as most answers come during `emit`.
+        """

@@ -1,0 +1,186 @@
+"""The board of a daemon in the simulated building: lines and radio over the building's socket, in real time.
+
+The building keeps the level of an output when the gateway dies, as a Raspberry Pi's kernel does.
+"""
+
+from asyncio import BaseTransport, Future, Protocol, Transport, get_running_loop, timeout
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import cast
+
+from msgspec import MsgspecError, Struct
+
+from gateway.domain.ports import Advert, InputSpec, OutputLine
+from gateway.errors import DriverError
+from gateway.sim import wire
+from gateway.sim.config import Config
+from gateway.sim.happening import AdvertSent, ContactChanged
+from gateway.sim.panel import Panel
+
+HELLO_S = 5.0
+"""A building that accepts but says nothing for this long is none."""
+
+
+class SimBoard:
+    """Implements `gateway.domain.ports.Board` with `reed-gateway building` at the other end.
+
+    When the building goes away, `run` raises DriverError and so do the outputs; the next `run` (or `open`)
+    connects again, reads all levels again and tells the watchers of each line that changed meanwhile.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._panel = Panel()
+        self._outputs: dict[str, bool] = {}
+        self._connection: _Connection | None = None
+
+    async def open(self) -> None:
+        """Connect and learn all levels. Raises DriverError."""
+        self.close()
+        path = self._config.socket
+        self._connection = connection = _Connection(self._on_message)
+        try:
+            async with timeout(HELLO_S):
+                await get_running_loop().create_unix_connection(lambda: connection, str(path))
+                connection.send(wire.Attach())
+                await connection.greeted
+        except TimeoutError as error:
+            raise DriverError(f"{path}: something listens there, but it is no simulated building") from error
+        except OSError as error:
+            raise DriverError(
+                f"{path}: no simulated building listens there ({error.strerror or error}); "
+                "start one with `reed-gateway building`"
+            ) from error
+        finally:
+            if not connection.works:
+                self.close()
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises DriverError when the building goes away."""
+        if self._connection is None:
+            await self.open()
+        connection = cast("_Connection", self._connection)
+        try:
+            await connection.lost
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Hang up; the outputs keep their levels."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def watch(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
+        """Enter with the present level; then call `on_level` for each change."""
+        return self._panel.watch(spec, on_level)
+
+    def listen(self, address: str, on_advert: Callable[[Advert], None], /) -> AbstractContextManager[None]:
+        """Call `on_advert` for every advertisement of this address."""
+        return self._panel.listen(address, on_advert)
+
+    def output(self, line: str, /) -> OutputLine:
+        """Take a line for output at the level it has now. Raises DriverError."""
+        output = _SimOutput(self, line)
+        output.level()
+        return output
+
+    def level(self, line: str) -> bool:
+        """Return the level of an output. Raises DriverError."""
+        self._connected()
+        return _find(line, self._outputs)
+
+    def drive(self, line: str, level: bool) -> None:
+        """Drive an output; it is written to the socket on return. Raises DriverError."""
+        self._connected().send(wire.SetOutput(line=line, level=level))
+        self._outputs[line] = level
+
+    def _connected(self) -> "_Connection":
+        if self._connection is None or not self._connection.works:
+            raise DriverError(f"{self._config.socket}: the simulated building is gone")
+        return self._connection
+
+    def _on_message(self, message: wire.Answer) -> None:
+        match message:
+            case ContactChanged(line=line, closed=closed):
+                self._panel.change(line, closed)
+            case AdvertSent():
+                self._panel.hear(message)
+            case wire.Hello():
+                self._outputs = message.outputs
+                self._panel.learn(message.rails, message.contacts)
+            case _:
+                pass
+
+
+class _SimOutput:
+    """One output line of a SimBoard."""
+
+    def __init__(self, board: SimBoard, line: str) -> None:
+        self._board = board
+        self._line = line
+
+    def level(self) -> bool:
+        return self._board.level(self._line)
+
+    def set(self, level: bool, /) -> None:
+        self._board.drive(self._line, level)
+
+
+class _Connection(Protocol):
+    """The socket: calls back for each message, in the callback that received it."""
+
+    def __init__(self, on_message: Callable[[wire.Answer], None]) -> None:
+        loop = get_running_loop()
+        self.greeted: Future[None] = loop.create_future()
+        self.lost: Future[None] = loop.create_future()
+        self._on_message = on_message
+        self._lines = wire.Lines()
+        self._transport: Transport | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self._transport = cast("Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        for line in self._lines.feed(data):
+            try:
+                message = wire.answers.decode(line)
+            except MsgspecError as error:
+                self._end(DriverError(f"the simulated building says something unknown: {error}"))
+                return
+            self._on_message(message)
+            if not self.greeted.done():
+                self.greeted.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end(DriverError(f"the simulated building has gone: {error or 'it closed its socket'}"))
+
+    @property
+    def works(self) -> bool:
+        """The building has greeted us and has not gone."""
+        greeted = self.greeted.done() and not self.greeted.cancelled() and not self.greeted.exception()
+        return greeted and not self.lost.done()
+
+    def send(self, message: Struct) -> None:
+        if self._transport is not None:
+            self._transport.write(wire.encode(message) + b"\n")
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self, error: DriverError) -> None:
+        self.close()
+        for future in (self.greeted, self.lost):
+            if not future.done():
+                future.set_exception(error)
+                # Whoever waits gets it; if nobody does, it is no news.
+                future.exception()
+
+
+def _find(line: str, outputs: dict[str, bool]) -> bool:
+    if line not in outputs:
+        raise DriverError(
+            f'line "{line}" is no output of this building; it has {", ".join(outputs) or "none"}'
+        )
+    return outputs[line]

@@ -1,0 +1,272 @@
+"""A small working gateway behind the control socket: one zone, two sensors, two valves, one leak alarm.
+
+It answers as the real one does (closing takes until `arrive`), so that clients can be tested without a
+building.
+"""
+
+import asyncio
+import copy
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Self
+
+from gateway.control.config import Config
+from gateway.control.daemon import Message
+from gateway.control.server import serve
+from gateway.domain.model import (
+    AcknowledgeRequested,
+    AnswerRequest,
+    Channel,
+    Event,
+    ExerciseRequested,
+    Json,
+    Request,
+    ResetRequested,
+    ShelveRequested,
+    ValveRequested,
+    WalkTestRequested,
+    Wish,
+)
+
+LEAK = "leak/zone/plant-room"
+
+
+def example_view() -> dict[str, Json]:
+    """A leak in the plant room; the main valve is still open, the cellar's sensor is silent."""
+
+    def sensor(name: str, **changes: Json) -> dict[str, Json]:
+        return {
+            "name": name,
+            "kind": "bthome",
+            "wet": False,
+            "healthy": True,
+            "faults": [],
+            "supervised": True,
+            "keyed": True,
+            "last_seen_s_ago": 12.5,
+            "battery_percent": 87,
+            "temperature_degc": 19.4,
+            "bypassed": False,
+            "rejected": 0,
+        } | changes
+
+    def valve(name: str, state: str, **changes: Json) -> dict[str, Json]:
+        return {
+            "name": name,
+            "kind": "motorised",
+            "state": state,
+            "closure": None,
+            "authority": "auto",
+            "override": None,
+            "travel_s": 9.0,
+            "goal": None,
+            "progress_percent": None,
+        } | changes
+
+    def alarm(alarm_id: str, cls: str, **changes: Json) -> dict[str, Json]:
+        kind, _, subject = alarm_id.partition("/")
+        return {
+            "id": alarm_id,
+            "class": cls,
+            "kind": kind,
+            "subject": subject,
+            "state": "unacknowledged",
+            "latched": False,
+            "active": True,
+            "shelved_for_s": None,
+            "raised_s_ago": 61.0,
+            "detail": "",
+        } | changes
+
+    return {
+        "state": "alarm",
+        "zones": {
+            "plant-room": {
+                "name": "Plant room",
+                "state": "alarm",
+                "wet": ["pump"],
+                "healthy": 1,
+                "quorum": 1,
+                "sensors": ["pump", "cellar"],
+                "valves": ["main"],
+                "action": "close",
+                "latched": True,
+            }
+        },
+        "sensors": {
+            "pump": sensor("Under the pump", wet=True),
+            "cellar": sensor("Cellar", wet=None, healthy=False, faults=["missing"], last_seen_s_ago=90_000.0),
+        },
+        "valves": {
+            "main": valve("Main", "open", authority="leak"),
+            "kitchen": valve("Kitchen", "closed", closure="confirmed", kind="spring_return"),
+        },
+        "alarms": [
+            alarm(LEAK, "alarm", latched=True, detail="pump is wet"),
+            alarm("sensor-missing/sensor/cellar", "trouble", detail="silent for 25 h"),
+        ],
+        "indicator": {"led": "alarm", "sounder": "alarm"},
+        "gateway": {"id": "hq-01", "version": "0.1.0", "uptime_s": 3700.0, "boot_id": "b", "epoch": 7},
+        "link": {"state": "up", "since_s": 60.0, "detail": ""},
+        "store": {"queued": {"alarm": 0, "event": 2, "ack": 0, "state": 1, "tele": 40}, "bytes": 9000},
+        "clock": {"trusted": True},
+    }
+
+
+class FakeGateway:
+    """Implements gateway.control.daemon.Daemon."""
+
+    def __init__(self) -> None:
+        self.state = example_view()
+        self.events: list[Event] = []
+        self.silent = False
+        self.passed: set[str] = set()
+        self._messages: deque[Message] = deque(maxlen=300)
+        self._listeners: list[Callable[[Message], None]] = []
+        self._answers: dict[str, Callable[[AnswerRequest], None]] = {}
+        self._closing: dict[str, str] = {}
+
+    @property
+    def listeners(self) -> int:
+        return len(self._listeners)
+
+    @property
+    def awaited(self) -> int:
+        return len(self._answers)
+
+    def view(self) -> dict[str, Json]:
+        return copy.deepcopy(self.state)
+
+    def recent(self) -> Sequence[Message]:
+        return tuple(self._messages)
+
+    def on_message(self, tell: Callable[[Message], None]) -> AbstractContextManager[None]:
+        @contextmanager
+        def listening() -> Iterator[None]:
+            self._listeners.append(tell)
+            try:
+                yield
+            finally:
+                self._listeners.remove(tell)
+
+        return listening()
+
+    def on_answer(
+        self, command_id: str, tell: Callable[[AnswerRequest], None]
+    ) -> AbstractContextManager[None]:
+        @contextmanager
+        def listening() -> Iterator[None]:
+            self._answers[command_id] = tell
+            try:
+                yield
+            finally:
+                del self._answers[command_id]
+
+        return listening()
+
+    def publish(self, kind: str, body: dict[str, Json], channel: Channel = Channel.EVENT) -> None:
+        seq = len(self._messages) + 1
+        message = Message(f"7/{seq}", channel, kind, body, 1_760_000_000.0 + seq, 100.0 + seq)
+        self._messages.append(message)
+        for tell in tuple(self._listeners):
+            tell(message)
+
+    def emit(self, event: Event) -> None:  # noqa: C901  # one case for each kind of request
+        self.events.append(event)
+        if self.silent:
+            return
+        match event:
+            case ValveRequested(valve, Wish.CLOSE, request):
+                self._valve(valve)["state"] = "closing"
+                self._closing[valve] = request.command_id
+                self._answer(request, "executing")
+            case ValveRequested(valve, Wish.OPEN, request):
+                self._answer(request, "rejected", "latched_alarm", f"{LEAK} is latched; reset it first")
+            case ExerciseRequested(valve, request):
+                self._answer(request, "failed", "valve_fault", f"{valve} did not reach its end")
+            case ResetRequested(_, request):
+                self._answer(request, "rejected", "not_dry", "dry for 20 of 60 s")
+            case AcknowledgeRequested(alarm, request):
+                for entry in self.state["alarms"]:
+                    if entry["id"] == alarm:
+                        entry["state"] = "acknowledged"
+                self._answer(request, "succeeded")
+            case ValveRequested(_, _, request) | ShelveRequested(_, _, request):
+                self._answer(request, "succeeded")
+            case WalkTestRequested(zone, on, request):
+                self.state["zones"][zone]["state"] = "test" if on else "dry"
+                self._answer(request, "succeeded")
+                if not on:
+                    missed = sorted({"pump", "cellar"} - self.passed)
+                    self.publish("walk_test", {"zone_id": zone, "step": "finished", "not_passed": missed})
+
+    def walk(self, sensor: str) -> None:
+        """A person wets the sensor and dries it."""
+        self.passed.add(sensor)
+        for step in ("wet", "passed"):
+            body: dict[str, Json] = {"zone_id": "plant-room", "sensor_id": sensor, "step": step}
+            self.publish("walk_test", body)
+
+    def arrive(self, valve: str) -> None:
+        """The closing valve reaches its end switch."""
+        self._valve(valve).update(state="closed", closure="confirmed")
+        self.publish("valve", {"valve_id": valve, "state": "closed"})
+        if tell := self._answers.get(self._closing.pop(valve, "")):
+            tell(AnswerRequest("", "succeeded", "", "closed, confirmed by its end switch"))
+
+    def _valve(self, valve: str) -> dict[str, Json]:
+        return self.state["valves"][valve]
+
+    def _answer(self, request: Request, state: str, reason: str = "", detail: str = "") -> None:
+        if tell := self._answers.get(request.command_id):
+            tell(AnswerRequest(request.command_id, state, reason, detail))
+
+
+class Served:
+    """A gateway whose control socket is served by a thread of its own, for blocking clients."""
+
+    def __init__(self, gateway: FakeGateway, config: Config) -> None:
+        self.gateway = gateway
+        self.config = config
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._task = self._loop.create_task(serve(self.config, self.gateway))
+        self._thread.start()
+        self.do(lambda: None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join(5)
+
+    def do(self, action: Callable[[], object]) -> None:
+        """Run something in the gateway's loop, and wait for it."""
+        done = threading.Event()
+
+        def run() -> None:
+            action()
+            done.set()
+
+        self._loop.call_soon_threadsafe(run)
+        assert done.wait(5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.close()
+
+
+def served(socket: Path, gateway: FakeGateway | None = None, **options: object) -> Served:
+    """Return a gateway to enter, serving on this socket."""
+    return Served(gateway or FakeGateway(), Config(socket=socket, **options))
