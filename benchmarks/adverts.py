@@ -4,9 +4,7 @@ import socket
 import sys
 import time
 
-from benchmarks.decode import keyed_frame
-
-ADDRESS = b"54:48:E6:8F:80:A5"
+from benchmarks.frames import ADDRESS, keyed_frame
 
 
 def main() -> int:
@@ -16,7 +14,7 @@ def main() -> int:
     try:
         while True:
             counter += 1
-            radio.send(ADDRESS + keyed_frame(counter))
+            radio.send(ADDRESS.encode() + keyed_frame(counter))
             due_s += period_s
             time.sleep(max(0.0, due_s - time.monotonic()))
     except OSError:

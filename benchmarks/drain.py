@@ -6,21 +6,20 @@ edge on a pipe (written by another process) is taken: idle, draining at the defa
 python -m benchmarks.drain
 """
 
-import argparse
 import asyncio
 import contextlib
-import json
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import aiomqtt
 
+from benchmarks.report import Row, at_least, show
 from gateway.cli.demo import devca
 from gateway.cli.demo.broker import Broker
 from gateway.domain.model import Channel, Event, LinkChanged
@@ -181,8 +180,7 @@ def _percentile(values: list[float], share: float) -> float:
     return sorted(values)[int(share * (len(values) - 1))]
 
 
-async def measure(passes: int, count: int, in_flight: int) -> dict[str, object]:
-    """Return all figures; rates in messages per second, reactions in microseconds."""
+async def _measure(passes: int, count: int, in_flight: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         ca = devca.ensure(Path(name) / "ca", GATEWAY)
         with Broker(ca, Path(name) / "broker") as broker:
@@ -193,43 +191,20 @@ async def measure(passes: int, count: int, in_flight: int) -> dict[str, object]:
                 ours.append(await bench.ours(count))
             reactions = await _reactions(bench)
     ratio = statistics.median(mine / other for mine, other in zip(ours, bare, strict=True))
-    return {
-        "in_flight": in_flight,
-        "bare_aiomqtt_per_s": round(statistics.median(bare)),
-        "link_per_s": round(statistics.median(ours)),
-        "ratio": round(ratio, 2),
-        "target_ratio": TARGET_RATIO,
-        "reaction_us": {
-            name: {"median": round(statistics.median(values)), "p99": round(_percentile(values, 0.99))}
-            for name, values in reactions.items()
-        },
-    }
-
-
-def _show(found: dict[str, object], say: Callable[[str], None] = print) -> None:
-    say(f"drain over mTLS, {found['in_flight']} in flight: {found['link_per_s']} messages/s")
-    say(f"  bare aiomqtt {found['bare_aiomqtt_per_s']}/s, ratio {found['ratio']} (target >= {TARGET_RATIO})")
-    reactions = found["reaction_us"]
-    assert isinstance(reactions, dict)
+    detail = (
+        f"{statistics.median(ours):,.0f} / {statistics.median(bare):,.0f} messages/s, {in_flight} in flight"
+    )
+    rows = [at_least("drain over mTLS / bare aiomqtt", ratio, TARGET_RATIO, detail=detail)]
     for name, values in reactions.items():
-        say(f"  loop reaction, {name}: median {values['median']} us, p99 {values['p99']} us")
+        p99 = f"p99 {_percentile(values, 0.99):.0f} us"
+        rows.append(Row(f"reaction of the loop, {name}", statistics.median(values), "us", detail=p99))
+    return rows
 
 
-def main() -> int:
-    """Print the figures; exit 1 if the target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--passes", type=int, default=5)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--in-flight", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    found = asyncio.run(measure(args.passes, args.count, args.in_flight))
-    if args.json:
-        print(json.dumps(found))
-    else:
-        _show(found)
-    return 0 if float(str(found["ratio"])) >= TARGET_RATIO else 1
+def measure(passes: int = 5, count: int = 10_000, in_flight: int = 20) -> list[Row]:
+    """Return the link's rows of the table."""
+    return asyncio.run(_measure(passes, count, in_flight))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    show(measure())

@@ -1,10 +1,11 @@
 """The whole daemon on a board of pipes, under load: the system under test of benchmarks/reaction.py.
 
-The pipes stand for GPIO: a byte on the first is an edge of the leak contact ("1" wet, "0" dry), a byte on the second
-is the valve line that was written. Adverts come in on a socket, as they would from the Bluetooth daemon.
+The pipes stand for GPIO: a byte on the first is an edge of the leak contact ("1" wet, "0" dry), a byte on
+the second is the valve line that was written. Adverts come in on a socket, as from the Bluetooth daemon.
 """
 
 import asyncio
+import itertools
 import os
 import socket
 import sys
@@ -96,6 +97,17 @@ async def keep_full(app: gateway.Gateway, *, again: bool) -> None:
             await asyncio.sleep(0.2)
 
 
+async def promise(app: gateway.Gateway, promises: int) -> None:
+    """Queue messages of all priorities without end, and say of each when it is durable: "epoch seq"."""
+    origin = app._messages.origin  # noqa: SLF001
+    for number in itertools.count(1):
+        channel = (Channel.TELE, Channel.TELE, Channel.EVENT, Channel.TELE, Channel.ALARM)[number % 5]
+        said = f"{origin.epoch} {number} {int(channel)}\n".encode()
+        publish = Publish(channel, "filler", {"number": number})
+        app._messages.publish(publish, partial(os.write, promises, said))  # noqa: SLF001
+        await asyncio.sleep(0.001)
+
+
 def queued(app: gateway.Gateway) -> int:
     """Return how many rows wait."""
     waiting = app._store.stats()["queued"]  # noqa: SLF001
@@ -103,7 +115,10 @@ def queued(app: gateway.Gateway) -> int:
 
 
 def main() -> int:
-    """Run the daemon; arguments: configuration, three descriptors, "calm", "once" or "always"."""
+    """Run the daemon.
+
+    Arguments: configuration, three descriptors, then "calm", "once", "always", or "promise" and a descriptor.
+    """
     config = read(Path(sys.argv[1]))
     board = PipeBoard(*(int(argument) for argument in sys.argv[2:5]))
     gateway.SimBoard = lambda _config: board  # type: ignore[assignment, misc]
@@ -112,7 +127,9 @@ def main() -> int:
 
     async def start_loaded(self: gateway.Gateway, parts: gateway.Parts) -> None:
         await start(self, parts)
-        if load != "calm":
+        if load == "promise":
+            parts.start("load", partial(promise, self, int(sys.argv[6])))
+        elif load != "calm":
             parts.start("load", partial(keep_full, self, again=load == "always"))
 
     gateway.Gateway._start_link = start_loaded  # type: ignore[method-assign]  # noqa: SLF001
