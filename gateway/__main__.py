@@ -20,11 +20,10 @@ USAGE = 64
 
 
 class _Parser(argparse.ArgumentParser):
-    """Wrong usage ends with EX_USAGE, as docs/cli.md says; argparse's own 2 means nothing to scripts."""
+    """Wrong usage ends with one line and EX_USAGE, as docs/cli.md says; 2 would mean nothing to scripts."""
 
     def error(self, message: str) -> None:  # type: ignore[override]  # typeshed wants NoReturn; exit() is
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        self.exit(USAGE, f"{self.prog}: {message}; see: {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

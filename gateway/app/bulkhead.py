@@ -1,7 +1,7 @@
 """Keeps a crash where it happened: every task but core and valves runs in here.
 
 A part that fails is reported as AdapterFailed, started again with growing pauses, and reported as recovered
-once it has run for a while. This is the daemon's one broad `except`.
+once it has run for a while. What a board calls back has its own bulkhead (guard.py).
 """
 
 import asyncio

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from gateway.app.clock import boot_id
 from gateway.app.disk_reports import DiskReports
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 _SWITCH_S = 0.0005
 """The disk's thread gives the interpreter back to the loop this soon (docs/adr/0002)."""
+
+_IMPORT_THREADS = 1
+"""The executor imports and reads, and nothing that waits long; more threads only cost memory."""
 
 _BUG = 70
 """EX_SOFTWARE: the core failed; systemd starts the daemon again, and the valves stay where they are."""
@@ -37,6 +41,7 @@ def run(config: Config) -> int:
 
 
 async def _main(config: Config, notifier: Notifier) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IMPORT_THREADS))
     boot = boot_id()
     _make_folder(config)
     reports = DiskReports()

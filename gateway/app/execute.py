@@ -1,5 +1,6 @@
 """Executes what the core decided, in its order: coils first, then everything that can wait."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 
@@ -19,6 +20,8 @@ from gateway.domain.model import (
 )
 from gateway.errors import DriverError
 from gateway.store.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class Executor:
@@ -70,6 +73,10 @@ class Executor:
             self._hardware.drive(command)
         except DriverError as error:
             self._emit_soon(CoilFailed(command.valve_id, str(error)))
+        except Exception as error:
+            # a bug in one line's driver must not keep the other valves open, nor end the process before them
+            log.exception("valve %s: driving its %s line crashed", command.valve_id, command.coil)
+            self._emit_soon(CoilFailed(command.valve_id, f"{type(error).__name__}: {error}"))
 
     def _record(self, record: Record) -> None:
         unix_s, trusted = self._clock.now_unix_s(), self._clock.trusted()

@@ -29,6 +29,7 @@ from gateway.app.notify import Notifier, watchdog_interval_s
 from gateway.app.parts import Parts
 from gateway.config.model import Config
 from gateway.config.read import read
+from gateway.control.server import serve
 from gateway.domain.core import Core
 from gateway.domain.model import (
     SYSTEM,
@@ -100,10 +101,13 @@ class Gateway:
         self._listen_to_signals()
         async with asyncio.TaskGroup() as group:
             parts = Parts(group, self._emitter.emit)
+            # as a task: who says stop during the start is heard at once
+            starting = group.create_task(self._start(parts), name="start")
             try:
-                await self._start(parts)
                 await self._end
             finally:
+                starting.cancel()
+                await asyncio.wait([starting])
                 self._notifier.stopping()
                 self._executor.execute(closing_commands(self._config))
                 await parts.stop_all()
@@ -136,6 +140,8 @@ class Gateway:
         except TimeoutError:
             log.error("no board after %.0f s; starting without valves and sensors", BOARD_WAIT_S)  # noqa: TRY400
             self._take_over(())
+            for valve_id in self._config.valves:
+                self._emitter.emit(AdapterFailed(f"valve/{valve_id}", "the board has not come yet"))
 
     def _take_over(self, found: Sequence[ValveFound]) -> None:
         """Start the core at the first look at the valves; report later looks."""
@@ -149,15 +155,14 @@ class Gateway:
             self._emitter.emit(event)
 
     async def _start_control(self, parts: Parts) -> None:
-        # in a thread: importing takes tens of milliseconds, in which no valve would close
-        server = await asyncio.to_thread(importlib.import_module, "gateway.control.server")
-        parts.start("control", functools.partial(server.serve, self._config.control, self._local))
+        parts.start("control", functools.partial(serve, self._config.control, self._local))
 
     async def _start_link(self, parts: Parts) -> None:
         config = self._config.link
         if config is None:
             self._local.show_link(None)
             return
+        # in a thread: importing takes tens of milliseconds, in which no valve would close
         module = await asyncio.to_thread(importlib.import_module, "gateway.link.link")
         await asyncio.to_thread(importlib.import_module, "gateway.link.session")
         host = Host(

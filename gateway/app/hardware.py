@@ -4,15 +4,16 @@
          ^                                                                         |
          +------------------- the board went away: let go of all lines <-----------+
 
-A line that cannot be had costs its own valve, button or sensor, never the others.
+A line that cannot be had costs its own valve, button or sensor, never the others, and is tried again.
 """
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from gateway.app.bulkhead import keep_running
+from gateway.app.guard import GuardedBoard
 from gateway.app.valve_port import ValvePort
 from gateway.config.model import Config
 from gateway.domain.indicator import SILENT
@@ -50,6 +51,7 @@ class Hardware:
         self._on_found = on_found
         self._valves = {key: ValvePort(key, lines, emit) for key, lines in config.valves.items()}
         self._pressed = dict.fromkeys(config.buttons, False)
+        self._watched: set[str] = set()
         self._indicator: Indicator | None = None
         self._shown = Indicate(LedPattern.AUTO, SILENT)
 
@@ -92,13 +94,29 @@ class Hardware:
         return found
 
     def _attach_buttons(self, closing: ExitStack) -> None:
-        for button_id, lines in self._config.buttons.items():
-            spec = InputSpec(lines.line, lines.active_low, lines.bias, lines.debounce_s)
-            on_level = self._on_button(button_id)
+        for button_id in self._config.buttons:
             with self._one_line(f"button/{button_id}"):
-                pressed = closing.enter_context(self._board.watch(spec, on_level))
-                if pressed is not self._pressed[button_id]:
-                    on_level(pressed)
+                self._attach_button(button_id, closing)
+
+    def _attach_button(self, button_id: str, closing: ExitStack) -> None:
+        lines = self._config.buttons[button_id]
+        spec = InputSpec(lines.line, lines.active_low, lines.bias, lines.debounce_s)
+        pressed = closing.enter_context(self._board.watch(spec, self._on_button(button_id)))
+        self._watched.add(button_id)
+        closing.callback(self._watched.discard, button_id)
+        if pressed or self._pressed[button_id]:
+            # nobody saw the edge: how long it has been like this is not known
+            self._pressed[button_id] = pressed
+            self._emit(ButtonChanged(button_id, pressed, is_edge=False))
+
+    async def _attach_later(self, attach: Callable[[ExitStack], None]) -> None:
+        """Do without the line until it can be had; runs in a bulkhead, which tries again."""
+        with ExitStack() as closing:
+            attach(closing)
+            await asyncio.get_running_loop().create_future()
+
+    def _attach_valve(self, valve_id: str, closing: ExitStack) -> None:
+        self._on_found([self._valves[valve_id].reattach(self._board, closing)])
 
     @contextmanager
     def _one_line(self, name: str) -> Iterator[None]:
@@ -118,16 +136,28 @@ class Hardware:
         return on_level
 
     def _start_parts(self, parts: asyncio.TaskGroup) -> None:
+        def start(name: str, part: Callable[[], Awaitable[None]]) -> None:
+            parts.create_task(keep_running(name, part, self._emit), name=name)
+
         for sensor_id in self._config.sensors:
-            name = f"sensor/{sensor_id}"
-            sense = functools.partial(self._sense, sensor_id)
-            parts.create_task(keep_running(name, sense, self._emit), name=name)
+            start(f"sensor/{sensor_id}", functools.partial(self._sense, sensor_id))
         if self._config.indicator.led_line or self._config.indicator.sounder_line:
-            parts.create_task(keep_running("indicator", self._indicate, self._emit), name="indicator")
+            start("indicator", self._indicate)
+        for name, attach in self._missing_lines():
+            start(name, functools.partial(self._attach_later, attach))
+
+    def _missing_lines(self) -> Iterator[tuple[str, Callable[[ExitStack], None]]]:
+        for valve_id, port in self._valves.items():
+            if not port.is_attached:
+                yield f"valve/{valve_id}", functools.partial(self._attach_valve, valve_id)
+        for button_id in self._config.buttons:
+            if button_id not in self._watched:
+                yield f"button/{button_id}", functools.partial(self._attach_button, button_id)
 
     async def _sense(self, sensor_id: str) -> None:
         entry = self._config.sensors[sensor_id]
-        await sensors.load(entry.kind).run(sensor_id, entry.config, self._board, self._emit)
+        board = GuardedBoard(self._board, f"sensor/{sensor_id}", self._emit)
+        await sensors.load(entry.kind).run(sensor_id, entry.config, board, self._emit)
 
     async def _indicate(self) -> None:
         lines = self._config.indicator

@@ -29,11 +29,15 @@ class ValvePort:
         Raises:
             DriverError: A line is missing or cannot be read; the message names it.
         """
-        made = {end: self._watch(board, closing, end, line) for end, line in self._switch_lines().items()}
-        outputs = {coil: board.output(line) for coil, line in self._coil_lines().items()}
-        coils = {coil: output.level() != self._lines.coils_active_low for coil, output in outputs.items()}
+        with ExitStack() as watching:
+            made = {
+                end: self._watch(board, watching, end, line) for end, line in self._switch_lines().items()
+            }
+            outputs = {coil: board.output(line) for coil, line in self._coil_lines().items()}
+            coils = {coil: output.level() != self._lines.coils_active_low for coil, output in outputs.items()}
+            closing.enter_context(watching.pop_all())
         self._made, self._outputs = made, outputs
-        closing.callback(self._outputs.clear)
+        closing.callback(outputs.clear)
         return ValveFound(self._valve_id, coils, dict(made))
 
     def reattach(self, board: Board, closing: ExitStack) -> ValveFound:
@@ -44,6 +48,11 @@ class ValvePort:
             if end in before and before[end] is not made:
                 self._emit(EndSwitchChanged(self._valve_id, end, made))
         return found
+
+    @property
+    def is_attached(self) -> bool:
+        """Its lines are there."""
+        return bool(self._outputs)
 
     def drive(self, coil: Coil, energised: bool) -> None:
         """Energise or release a coil, now. Raises DriverError."""

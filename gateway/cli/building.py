@@ -48,8 +48,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="Unix socket of the building (default: REED_BUILDING)",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    actions.add_parser("look", help="print all that can be seen there, as JSON")
-    actions.add_parser("observe", help="print what happens there, one JSON object on each line")
+    look = actions.add_parser("look", help="print all that can be seen there, as JSON")
+    observe = actions.add_parser("observe", help="print what happens there, one JSON object on each line")
+    for action in (look, observe):
+        action.add_argument("--socket", type=Path, default=argparse.SUPPRESS, help="the same, given here")
     pokes = actions.add_parser("poke", help="do something there").add_subparsers(
         dest="poke", metavar="WHAT", required=True
     )
@@ -95,6 +97,7 @@ async def _stand(plan_file: Path, path: Path) -> None:
 def _add_poke(pokes: "argparse._SubParsersAction[argparse.ArgumentParser]", poke: type[Poke]) -> None:
     about = (poke.__doc__ or "").rstrip(".")
     parser = pokes.add_parser(poke.__name__.lower(), help=about, description=f"{about}.")
+    parser.add_argument("--socket", type=Path, default=argparse.SUPPRESS, help="Unix socket of the building")
     hints = get_type_hints(poke)
     for field in fields(poke):
         option = "--" + field.name.replace("_", "-")

@@ -7,6 +7,9 @@ from typing import Any
 from gateway.cli.access import add_options, connect, show_json
 from gateway.cli.message import sentence, when
 
+MOST = 10_000
+"""The gateway keeps fewer, and takes no larger number."""
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
@@ -15,7 +18,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_options(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
-    parser.add_argument("-n", "--limit", type=int, default=20, metavar="N", help="begin with the last N (20)")
+    parser.add_argument(
+        "-n", "--limit", type=_count, default=20, metavar="N", help="begin with the last N (20)"
+    )
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and len(text) <= len(str(MOST)) and int(text) <= MOST:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {MOST}")
 
 
 def run(args: argparse.Namespace) -> int:

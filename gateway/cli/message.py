@@ -9,6 +9,8 @@ from gateway.cli.table import wetness
 
 _BOOKKEEPING = {"correlation_id", "actor", "occurrence", "alarm_id"}
 
+_MEASURED = {"battery_percent": "battery {} %", "battery_v": "battery {} V", "temperature_degc": "{} °C"}
+
 
 def when(message: Mapping[str, Any]) -> str:
     """Return the local time, or seconds since boot while the clock is not to be trusted."""
@@ -22,12 +24,19 @@ def sentence(message: Mapping[str, Any]) -> str:
     match message["kind"], message["body"]:
         case "sensor", {"sensor_id": sensor_id, "wet": (True | False | None) as wet}:
             return f"{sensor_id} {wetness(wet)}"
+        case "sensor", {"sensor_id": sensor_id, **rest}:
+            said = [text.format(rest[key]) for key, text in _MEASURED.items() if rest.get(key) is not None]
+            return f"{sensor_id} {', '.join(said)}".rstrip()
         case "valve", {"valve_id": valve_id, "state": state, **rest}:
             reason = rest.get("closure") or rest.get("cause")
             return f"{valve_id} {state}" + (f" ({reason})" if reason else "")
         case "alarm", {"alarm_id": alarm_id, "state": state, "active": active, **rest}:
             words = f"{alarm_id} {'present' if active else 'gone'}, {str(state).replace('_', ' ')}"
             return f"{words}: {rest['detail']}" if rest.get("detail") else words
+        case "restarted", {"epoch": epoch, "through": through}:
+            return f"restarted: run {epoch} ended after message {through}"
+        case "answer", {"command_id": command_id, "state": state, **rest}:
+            return " ".join(str(word) for word in (command_id, state, rest.get("reason")) if word)
         case _, body:
             return "  ".join(
                 f"{key}={_word(value)}"

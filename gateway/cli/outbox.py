@@ -35,5 +35,5 @@ def counters(store: dict[str, Any], prefix: str = "") -> list[list[str]]:
         if isinstance(value, dict):
             rows += counters(value, f"{prefix}{name} ")
         else:
-            rows.append([f"{prefix}{name}".replace("_", " "), "-" if value is None else f"{value}"])
+            rows.append([f"{prefix}{name}".replace("_", " "), "-" if value in (None, "") else f"{value}"])
     return rows

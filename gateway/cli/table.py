@@ -31,6 +31,11 @@ def duration(length_s: float | None) -> str:
     return " ".join(parts[:2])
 
 
+def brief(length_s: float) -> str:
+    """Return a length of time in its biggest unit: "3 d", "59 min"."""
+    return " ".join(duration(length_s).split()[:2])
+
+
 def seconds(text: str) -> float:
     """Read a length of time for argparse: "90", "90s", "15m", "2h", "1d"."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())

@@ -68,11 +68,14 @@ class Dialogue:
     Args:
         socket: Where the gateway is asked.
         keys: What the footer says while there is nothing else.
+
+    Attributes:
+        keys: The same; may change with the terminal's width.
     """
 
     def __init__(self, socket: Path, keys: str = KEYS) -> None:
+        self.keys = keys
         self._socket = socket
-        self._keys = keys
         self._prompt: Prompt = IDLE
         self._remark = ""
         self._remark_until_s = 0.0
@@ -81,7 +84,7 @@ class Dialogue:
         """Return the line to show."""
         if self._prompt == IDLE and time.monotonic() < self._remark_until_s:
             return f" {self._remark}"
-        return self._prompt.text(self._keys)
+        return self._prompt.text(self.keys)
 
     @property
     def is_idle(self) -> bool:

@@ -28,6 +28,7 @@ from gateway.domain.model import (
     Wish,
 )
 from gateway.domain.override import Mode, Override
+from gateway.domain.pending import EXPIRED, Pending
 from gateway.domain.site import OverridePolicy, ValveSpec
 from gateway.domain.valve import ValveState
 from gateway.domain.valve_model import FAIL_TO_CLOSE
@@ -42,7 +43,7 @@ class Arbiter:
         self._spec = spec
         self._policy = policy
         self._subject = f"valve/{spec.id}"
-        self._pending: tuple[str, Position] | None = None
+        self._pending: Pending | None = None
         self._next_exercise_s: float | None = None
         self.authority = Authority()
         self.valve = machine.unknown(spec)
@@ -53,8 +54,10 @@ class Arbiter:
         """Take over what persons had decided, and the leaks that stand, from before a restart."""
         valve_id, effects = self._spec.id, list[Effect]()
         self.authority = replace(self.authority, leaks=dict(leaks))
-        if memory.get(f"lockout/{valve_id}") is not None:
-            effects += self._lock_out(Why(SYSTEM, "locked out before the restart", ""), now_s)
+        locked_by = memory.get(f"lockout/{valve_id}")
+        if locked_by is not None:
+            why = Why(SYSTEM, "locked out before the restart", "")
+            effects += self._lock_out(why, str(locked_by), now_s)
         if memory.get(f"wish/{valve_id}") == Position.CLOSED.value:
             why = Why(SYSTEM, "closed by request before the restart", "")
             self.authority = replace(self.authority, wish=StoredWish(Position.CLOSED, why, None))
@@ -62,6 +65,8 @@ class Arbiter:
             self._next_exercise_s = now_s + self._spec.exercise_every_s
         known = memory.get(f"override/{valve_id}")
         override = overrides.restore(known, self._policy, leak=bool(leaks), now_s=now_s)
+        if override is None and known is not None:
+            return effects + overrides.announce(valve_id, None, Why(SYSTEM, "restart", ""), now_s)
         return effects + self._set_override(override, None, now_s)
 
     def found(self, event: ValveFound, memory: Json, now_s: float) -> list[Effect]:
@@ -80,7 +85,7 @@ class Arbiter:
 
     def _finish_closing(self, now_s: float) -> list[Effect]:
         """A closing for a leak that was interrupted is finished; nothing else moves (docs/adr/0003)."""
-        if masters.rank(self.authority) is not Rank.LEAK or self.is_shut:
+        if not self.authority.leaks or self.is_shut:
             return []
         return self._obey(now_s, may_open=False)
 
@@ -90,7 +95,12 @@ class Arbiter:
     def is_shut(self) -> bool:
         """The valve is closed or on its way, as far as anybody can do something about it."""
         # a valve that failed to close goes on trying by itself, at its own pace
-        return self.valve.state in _SHUT_OR_SHUTTING or self.valve.fault == FAIL_TO_CLOSE
+        return self.valve.state in _SHUT_OR_SHUTTING or self.has_failed_to_close
+
+    @property
+    def has_failed_to_close(self) -> bool:
+        """It was to close and did not, and is tried again every few minutes."""
+        return self.valve.fault == FAIL_TO_CLOSE
 
     @property
     def is_free(self) -> bool:
@@ -100,15 +110,17 @@ class Arbiter:
     def protect(self, zone_id: str, why: Why, now_s: float, *, again: bool) -> list[Effect]:
         """A zone wants the valve closed; `again`: it did already, and still has water.
 
-        Returns the closing command unless a person at the button or a lockout holds the valve.
+        Returns the closing command unless a person at the button holds the valve open, or a lockout as it is.
+        A request to open that has not been carried out is over.
         """
         self.authority = masters.with_leak(self.authority, zone_id, why)
-        if masters.rank(self.authority) is Rank.BUTTON and self.authority.override is not None:
-            override = overrides.leak_confirmed(self.authority.override, self._policy, now_s)
-            return self._set_override(override, self.authority.override_why, now_s)
-        if again and self.is_shut:
-            return []
-        return self._obey(now_s, may_open=False)
+        motion = [] if again and self.is_shut else self._obey(now_s, may_open=False)
+        effects = motion + self._drop_opening()
+        if self.authority.override is None:
+            return effects
+        # under a lockout, too: whoever removes it must find the countdown, not an hour of open valve
+        override = overrides.leak_confirmed(self.authority.override, self._policy, now_s)
+        return effects + self._set_override(override, self.authority.override_why, now_s)
 
     def relax(self, zone_id: str) -> None:
         """The zone's alarm has ended. The valve stays where it is: reopening is a person's decision."""
@@ -151,38 +163,33 @@ class Arbiter:
         why = Why(request.actor, request.cause or f"{wish} requested", request.command_id)
         match wish:
             case Wish.LOCKOUT:
-                return [*self._lock_out(why, now_s), AnswerRequest(request.command_id, "succeeded")]
+                remember = Remember(f"lockout/{self._spec.id}", str(why.actor))
+                effects = [*self._lock_out(why, str(why.actor), now_s), remember]
+                effects += self._answer_pending("failed", "locked_out")
+                return [*effects, AnswerRequest(request.command_id, "succeeded")]
             case Wish.AUTO:
                 return [*self._back_to_auto(why, now_s), AnswerRequest(request.command_id, "succeeded")]
             case _:
-                position = Position.OPEN if wish is Wish.OPEN else Position.CLOSED
-                return self._ask(StoredWish(position, why, request.expires_s), request.command_id, now_s)
+                return self._ask(masters.stored(wish, why, request, now_s), request.command_id, now_s)
 
     def _ask(self, wish: StoredWish, command_id: str, now_s: float) -> list[Effect]:
         effects = self._answer_pending("failed", "superseded")
         self.authority = replace(self.authority, wish=wish)
         standing = wish.position.value if wish.position is Position.CLOSED else None
         memory = Remember(f"wish/{self._spec.id}", standing)
-        self._pending = (command_id, wish.position)
+        self._pending = Pending(command_id, wish.position)
         in_force = masters.desired(self.authority)
         held = in_force is not None and in_force[0] is not wish.position
         motion = [] if held else self._obey(now_s, may_open=True)
         detail = f"stored: {masters.rank(self.authority)} has the valve" if held else ""
         return [*effects, AnswerRequest(command_id, "executing", "", detail), *motion, memory]
 
-    def _lock_out(self, why: Why, now_s: float) -> list[Effect]:
+    def _lock_out(self, why: Why, by: str, now_s: float) -> list[Effect]:
         self.authority = replace(self.authority, lockout=why)
         self.valve, effects = machine.take_out_of_service(self.valve, why, now_s)
-        detail = f"out of service by {why.actor}: {why.cause}"
-        lockout = Raise(
-            "lockout", self._subject, SignalClass.SUPERVISORY, detail, correlation_id=why.correlation_id
-        )
-        return [
-            *effects,
-            lockout,
-            Remember(f"lockout/{self._spec.id}", str(why.actor)),
-            *self._answer_pending("failed", "locked_out"),
-        ]
+        detail, tie = f"out of service by {by}: {why.cause}", why.correlation_id
+        supervisory = SignalClass.SUPERVISORY
+        return [*effects, Raise("lockout", self._subject, supervisory, detail, correlation_id=tie)]
 
     def _back_to_auto(self, why: Why, now_s: float) -> list[Effect]:
         effects: list[Effect] = [*self._answer_pending("failed", "superseded")]
@@ -192,7 +199,7 @@ class Arbiter:
             return effects
         self.authority = replace(self.authority, lockout=None)
         self.valve, service = machine.return_to_service(self.valve, why, now_s)
-        motion = self._obey(now_s, may_open=True)
+        motion = self._obey(now_s, may_open=masters.may_reopen(self.authority))
         forget = Remember(f"lockout/{self._spec.id}", None)
         return [*motion, *service, *effects, Clear("lockout", self._subject), forget]
 
@@ -208,9 +215,8 @@ class Arbiter:
         self.valve, effects = machine.tick(self.valve, now_s)
         override = self.authority.override
         if override is not None and overrides.expired(override, now_s):
-            ended = "countdown" if override.mode is Mode.COUNTDOWN else "override"
-            why = Why(SYSTEM, f"the {ended} has ended", "")
-            effects = self.release(why, now_s, by_person=False) + effects
+            why = Why(SYSTEM, f"the {override.mode} override has run out", "")
+            effects += self.release(why, now_s, by_person=False)
         elif override is not None and overrides.due_to_announce(override, now_s):
             again = replace(override, reannounce_s=now_s + self._policy.reannounce_s)
             effects += self._set_override(again, self.authority.override_why, now_s)
@@ -235,8 +241,8 @@ class Arbiter:
         due = [machine.deadline_s(self.valve), self._next_exercise_s]
         if self.authority.override is not None:
             due.append(overrides.deadline_s(self.authority.override))
-        if self._pending is not None and self.authority.wish is not None:
-            due.append(self.authority.wish.expires_s)
+        if self._pending is not None:
+            due.append(self._pending.lapses_s(self.valve.state, self.authority.wish))
         return min((at_s for at_s in due if at_s is not None), default=None)
 
     def view(self, now_s: float) -> dict[str, Json]:
@@ -267,19 +273,22 @@ class Arbiter:
     def _settle_pending(self, now_s: float) -> list[Effect]:
         if self._pending is None:
             return []
-        reached = ValveState.OPEN if self._pending[1] is Position.OPEN else ValveState.CLOSED
-        wish = self.authority.wish
-        if self.valve.state is reached:
-            self._spend_opening()
-            return self._answer_pending("succeeded")
-        if self.valve.state is ValveState.FAULT:
-            self._spend_opening()
-            return self._answer_pending("failed", "valve_fault")
-        moving = self.valve.state in (ValveState.OPENING, ValveState.CLOSING)
-        if wish is not None and wish.expires_s is not None and now_s >= wish.expires_s and not moving:
-            self._spend_opening()
-            return self._answer_pending("failed", "expired")
-        return []
+        outcome = self._pending.outcome(self.valve.state, self.authority.wish, now_s)
+        if outcome is None:
+            return []
+        self._spend_opening()
+        answer = self._answer_pending(*outcome)
+        if EXPIRED not in outcome:
+            return answer
+        self.authority = replace(self.authority, wish=None)
+        return [*answer, Remember(f"wish/{self._spec.id}", None)]
+
+    def _drop_opening(self) -> list[Effect]:
+        """A leak ends a request to open: nobody shall find it carried out after the reset."""
+        if self.authority.wish is None or self.authority.wish.position is not Position.OPEN:
+            return []
+        self._spend_opening()
+        return self._answer_pending("failed", "alarm_latched")
 
     def _spend_opening(self) -> None:
         """A wish to open is good for one opening; a wish to close stands until AUTO or another wish."""
@@ -287,8 +296,5 @@ class Arbiter:
             self.authority = replace(self.authority, wish=None)
 
     def _answer_pending(self, state: str, reason: str = "") -> list[Effect]:
-        if self._pending is None:
-            return []
-        command_id, _ = self._pending
-        self._pending = None
-        return [AnswerRequest(command_id, state, reason)]
+        pending, self._pending = self._pending, None
+        return [] if pending is None else [pending.answer(state, reason)]

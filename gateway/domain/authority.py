@@ -13,7 +13,7 @@ from enum import StrEnum
 from gateway.domain.effects import Why
 from gateway.domain.evolve import replace
 from gateway.domain.model import Actor, ActorKind, Position, Request, Wish
-from gateway.domain.override import Override
+from gateway.domain.override import Mode, Override
 from gateway.domain.valve import ValveState
 
 
@@ -29,7 +29,12 @@ class Rank(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredWish:
-    """What a person asked for; an opening lapses at `expires_s`, a closing stands."""
+    """What a person asked for.
+
+    Args:
+        expires_s: It lapses if it has not been carried out by then; None never. A closing that was carried
+            out stands.
+    """
 
     position: Position
     why: Why
@@ -45,6 +50,10 @@ class Authority:
     override_why: Why | None = None
     leaks: Mapping[str, Why] = field(default_factory=dict)
     wish: StoredWish | None = None
+
+
+OPENING_WAITS_S = 600.0
+"""A request to open without an expiry of its own waits this long for whoever has the valve."""
 
 
 def rank(authority: Authority) -> Rank:
@@ -81,6 +90,20 @@ def with_leak(authority: Authority, zone_id: str, why: Why) -> Authority:
 def without_leak(authority: Authority, zone_id: str) -> Authority:
     """Drop a zone's wish, after its alarm has ended."""
     return replace(authority, leaks={zone: why for zone, why in authority.leaks.items() if zone != zone_id})
+
+
+def stored(wish: Wish, why: Why, request: Request, now_s: float) -> StoredWish:
+    """Return a request to open or close in the form in which it waits."""
+    if wish is not Wish.OPEN:
+        return StoredWish(Position.CLOSED, why, request.expires_s)
+    expires_s = now_s + OPENING_WAITS_S if request.expires_s is None else request.expires_s
+    return StoredWish(Position.OPEN, why, expires_s)
+
+
+def may_reopen(authority: Authority) -> bool:
+    """Tell whether the end of a lockout may open the valve: against a leak only for a hold at the button."""
+    override = authority.override
+    return not authority.leaks or (override is not None and override.mode is Mode.HOLD)
 
 
 def refusal(authority: Authority, state: ValveState, wish: Wish, request: Request) -> tuple[str, str] | None:

@@ -55,6 +55,13 @@ def change(button: Button, pressed: bool, now_s: float) -> tuple[Button, Press |
     return released, _press(button.policy, now_s - button.held_since_s), []
 
 
+def found(button: Button, pressed: bool, now_s: float) -> tuple[Button, list[Effect]]:
+    """Take the level after nobody could look: what was held before is forgotten, it is no press."""
+    was_stuck = button.stage == _STUCK
+    after = replace(button, held_since_s=now_s if pressed else None, stage=0)
+    return after, [Clear("button-stuck", f"button/{button.spec.id}")] if was_stuck else []
+
+
 def _press(policy: OverridePolicy, held_s: float) -> Press | None:
     if held_s >= policy.stuck_s:
         return None

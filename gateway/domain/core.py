@@ -21,19 +21,16 @@ from gateway.domain.arbiter import Arbiter
 from gateway.domain.button import Button
 from gateway.domain.effects import Clear, Effect, Raise, Why
 from gateway.domain.model import (
-    AcknowledgeRequested,
     Actor,
     ActorKind,
     AdapterFailed,
     AdapterRecovered,
-    AnswerRequest,
     ButtonChanged,
     CoilFailed,
     Command,
     DeadlinePassed,
     EndSwitchChanged,
     Event,
-    ExerciseRequested,
     FrameRejected,
     Indicate,
     Json,
@@ -41,32 +38,20 @@ from gateway.domain.model import (
     LinkChanged,
     Record,
     Remember,
-    Request,
-    ResetRequested,
     SensorFaulted,
     SensorRead,
     SetCoil,
-    ShelveRequested,
     SignalClass,
     ValveFound,
-    ValveRequested,
-    WalkTestRequested,
-    Wish,
 )
 from gateway.domain.override import Mode
+from gateway.domain.requests import MEMORY_LOST, Requests
 from gateway.domain.site import Site
 from gateway.domain.watch import Demand, Turn, Watch
 
 _DENIED_SHOWN_S = 3.0
-_MEMORY_LOST = Raise(
-    "memory-lost",
-    "gateway",
-    SignalClass.TROUBLE,
-    "what was latched before the restart is unknown; reset this before opening a valve remotely",
-    latched=True,
-)
-_MEMORY_IS_BACK = Clear("memory-lost", "gateway")
-"""The condition was momentary; the latch remains."""
+_MOMENTARY = Clear(MEMORY_LOST.kind, MEMORY_LOST.subject)
+"""The condition is over at once; the latch remains."""
 
 
 class Core:
@@ -85,6 +70,7 @@ class Core:
         self._arbiters = {spec.id: Arbiter(spec, site.override) for spec in site.valves.values()}
         self._buttons = {spec.id: Button(spec, site.override) for spec in site.buttons.values()}
         self._alarms = AlarmTable()
+        self._requests = Requests(self._alarms, self._watch, self._arbiters, self._meet)
         self._leak_ids: dict[str, str] = {}
         self._valves_were: dict[str, Json] = {}
         self._link_lost_at_s: float | None = None
@@ -104,7 +90,7 @@ class Core:
             now_s: Monotonic seconds.
         """
         known = memory or {}
-        effects: list[Effect] = [] if memory is not None else [_MEMORY_LOST, _MEMORY_IS_BACK]
+        effects: list[Effect] = [] if memory is not None else [MEMORY_LOST, _MOMENTARY]
         commands = self._alarms.restore(known, now_s)
         self._watch.start(known, self._alarms.is_latched, now_s)
         self._valves_were = {key: value for key, value in known.items() if key.startswith("valve/")}
@@ -152,9 +138,9 @@ class Core:
             case EndSwitchChanged() | CoilFailed() if event.valve_id in self._arbiters:
                 effects = self._arbiters[event.valve_id].step(event, now_s)
                 demands, changes = self._watch.valve_reported(event.valve_id, now_s)
-                return self._meet(demands, now_s) + effects + changes
-            case ButtonChanged(button_id, pressed) if button_id in self._buttons:
-                return self._button(button_id, pressed, now_s)
+                return effects + self._meet(demands, now_s) + changes
+            case ButtonChanged(button_id) if button_id in self._buttons:
+                return self._button(event, now_s)
             case DeadlinePassed():
                 return self._tick(now_s)
             case AdapterFailed() | AdapterRecovered() | LinkChanged():
@@ -162,30 +148,10 @@ class Core:
             case ValveFound(valve_id) if valve_id in self._arbiters:
                 memory = self._valves_were.get(f"valve/{valve_id}")
                 return self._arbiters[valve_id].found(event, memory, now_s)
-            case _:
-                return self._asked(event, now_s)
-
-    def _asked(self, event: Event, now_s: float) -> list[Effect]:
-        match event:
-            case ValveRequested(valve_id, wish, request) if valve_id in self._arbiters:
-                if wish is Wish.OPEN and self._alarms.is_latched(_MEMORY_LOST.alarm_id):
-                    return [_rejected(request, "alarm_latched", f"reset {_MEMORY_LOST.alarm_id} first")]
-                return self._arbiters[valve_id].request(wish, request, now_s)
-            case ExerciseRequested(valve_id, request) if valve_id in self._arbiters:
-                return self._exercise(valve_id, request, now_s)
-            case WalkTestRequested(zone_id, on, request) if self._watch.has_zone(zone_id):
-                demands, effects = self._watch.walk_test(zone_id, on, request, now_s)
-                return self._meet(demands, now_s) + effects
-            case AcknowledgeRequested(alarm_id, request):
-                return [*self._alarms.acknowledge(alarm_id, request, now_s)]
-            case ResetRequested(alarm_id, request):
-                return self._reset(alarm_id, request, now_s)
-            case ShelveRequested(alarm_id, duration_s, request):
-                return [*self._alarms.shelve(alarm_id, duration_s, request, now_s)]
-            case ValveRequested() | ExerciseRequested() | WalkTestRequested():
-                return [_rejected(event.request, "unknown_subject", "the site has none of this name")]
-            case _:
+            case EndSwitchChanged() | CoilFailed() | ButtonChanged() | ValveFound():
                 return []
+            case _:
+                return self._requests.handle(event, now_s)
 
     # --- water --------------------------------------------------------------------------------------
 
@@ -210,51 +176,20 @@ class Core:
             for zone_id in self._watch.demanding(valve_id)
         }
 
-    def _reset(self, alarm_id: str, request: Request, now_s: float) -> list[Effect]:
-        kind, _, name = alarm_id.partition("/")
-        _, _, name = name.partition("/")
-        if kind == "replay" and self._watch.has_sensor(name) and self._alarms.active(alarm_id):
-            return self._accept_counter(name, request)
-        if kind != "leak" or not self._watch.has_zone(name):
-            return [*self._alarms.reset(alarm_id, request, now_s, None)]
-        commands = self._alarms.reset(alarm_id, request, now_s, self._watch.may_reset(name, now_s))
-        if self._alarms.is_latched(alarm_id):
-            return [*commands]
-        return [*self._meet(self._watch.reset(name, now_s), now_s), *commands]
-
-    def _accept_counter(self, sensor_id: str, request: Request) -> list[Effect]:
-        """A person vouches for a sensor that counts from the beginning: a new battery or a new key."""
-        if not request.cause.strip():
-            return [_rejected(request, "cause_required", "say why the sensor counts anew")]
-        effects = self._watch.accept_counter_reset(sensor_id)
-        subject = f"sensor/{sensor_id}"
-        record = Record("sensor.counter_reset", subject, request.actor, request.cause, request.command_id, {})
-        return [*effects, record, AnswerRequest(request.command_id, "succeeded")]
-
     # --- valves -------------------------------------------------------------------------------------
 
-    def _exercise(self, valve_id: str, request: Request, now_s: float) -> list[Effect]:
-        arbiter = self._arbiters[valve_id]
-        if not self._is_quiet or not arbiter.is_free:
-            return [_rejected(request, "not_quiet", "an alarm, override, lockout or wish is in force")]
-        why = Why(request.actor, request.cause or "exercise requested", request.command_id)
-        effects = arbiter.exercise(why, now_s)
-        if not any(isinstance(effect, SetCoil) for effect in effects):
-            return [*effects, _rejected(request, "not_quiet", "the valve is not open")]
-        return [*effects, AnswerRequest(request.command_id, "succeeded", "", "the exercise has begun")]
-
-    @property
-    def _is_quiet(self) -> bool:
-        return not self._alarms.any_of(SignalClass.ALARM) and not self._watch.is_wet
-
-    def _button(self, button_id: str, pressed: bool, now_s: float) -> list[Effect]:
-        self._buttons[button_id], press, effects = button.change(self._buttons[button_id], pressed, now_s)
+    def _button(self, event: ButtonChanged, now_s: float) -> list[Effect]:
+        button_id, before = event.button_id, self._buttons[event.button_id]
+        if not event.is_edge:
+            self._buttons[button_id], effects = button.found(before, event.pressed, now_s)
+            return effects
+        self._buttons[button_id], press, effects = button.change(before, event.pressed, now_s)
         if press is None:
             return effects
         valve_ids = self._buttons[button_id].spec.valves or tuple(self._arbiters)
         arbiters = [self._arbiters[valve_id] for valve_id in valve_ids]
         latched = any(arbiter.authority.leaks for arbiter in arbiters)
-        latched = latched or self._alarms.is_latched(_MEMORY_LOST.alarm_id)
+        latched = latched or self._alarms.is_latched(MEMORY_LOST.alarm_id)
         why = self._why(Actor(ActorKind.BUTTON, button_id), f"{press} press")
         motion = presses.press(arbiters, press, why, now_s, latched=latched)
         return effects + (self._deny(why, now_s) if motion is None else motion)
@@ -270,7 +205,8 @@ class Core:
     def _outside(self, event: AdapterFailed | AdapterRecovered | LinkChanged, now_s: float) -> list[Effect]:
         match event:
             case AdapterFailed(adapter, problem):
-                return [Raise("adapter", adapter, SignalClass.TROUBLE, problem)]
+                trouble = Raise("adapter", adapter, SignalClass.TROUBLE, problem)
+                return [*self._deaf(adapter, problem, now_s), trouble]
             case AdapterRecovered(adapter):
                 return [Clear("adapter", adapter)]
             case LinkChanged(up=True):
@@ -280,10 +216,18 @@ class Core:
                 self._link_lost_at_s = now_s
         return []
 
+    def _deaf(self, adapter: str, problem: str, now_s: float) -> list[Effect]:
+        """A sensor that cannot be heard says nothing, above all not "dry", until it speaks again."""
+        kind, _, sensor_id = adapter.partition("/")
+        if kind != "sensor":
+            return []
+        demands, effects = self._watch.sense(SensorFaulted(sensor_id, problem), now_s)
+        return self._meet(demands, now_s) + effects
+
     def _tick(self, now_s: float) -> list[Effect]:
         demands, effects = self._watch.tick(now_s)
         effects = self._meet(demands, now_s) + effects
-        quiet = self._is_quiet
+        quiet = self._requests.is_quiet
         for arbiter in self._arbiters.values():
             effects += arbiter.tick(now_s) + arbiter.exercise_due(now_s, quiet=quiet)
         for button_id, held in self._buttons.items():
@@ -301,7 +245,7 @@ class Core:
         return [Raise("cloud-lost", "gateway", SignalClass.TROUBLE, detail)]
 
     def _deadlines(self) -> Iterable[float | None]:
-        yield from self._watch.deadlines_s()
+        yield self._watch.deadline_s()
         for arbiter in self._arbiters.values():
             yield arbiter.deadline_s()
         for held in self._buttons.values():
@@ -353,7 +297,3 @@ class Core:
     def _why(self, actor: Actor, cause: str) -> Why:
         self._causes += 1
         return Why(actor, cause, f"{self._era}-{self._causes}")
-
-
-def _rejected(request: Request, reason: str, detail: str) -> AnswerRequest:
-    return AnswerRequest(request.command_id, "rejected", reason, detail)

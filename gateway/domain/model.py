@@ -190,10 +190,15 @@ class CoilFailed:
 
 @dataclass(frozen=True, slots=True)
 class ButtonChanged:
-    """A debounced edge of a local override button."""
+    """A debounced edge of a local override button.
+
+    Args:
+        is_edge: False for the level that was found when the board came (back): since when is not known.
+    """
 
     button_id: str
     pressed: bool
+    is_edge: bool = True
 
 
 @dataclass(frozen=True, slots=True)

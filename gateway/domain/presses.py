@@ -40,7 +40,9 @@ def _meant(arbiters: Sequence[Arbiter], press: Press) -> Position:
             override = arbiter.authority.override
             if override is not None and override.mode is not Mode.HOLD:
                 return override.position
-    return Position.OPEN if all(arbiter.is_shut for arbiter in arbiters) else Position.CLOSED
+    # a press at a valve that failed to close does not mean "open": it is tried again, now
+    shut = all(arbiter.is_shut and not arbiter.has_failed_to_close for arbiter in arbiters)
+    return Position.OPEN if shut else Position.CLOSED
 
 
 def _mode(arbiter: Arbiter) -> Mode | None:

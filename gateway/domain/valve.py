@@ -36,6 +36,7 @@ from gateway.domain.valve_found import adopt
 from gateway.domain.valve_model import (
     BOTH_SWITCHES,
     COIL_FAILED,
+    EXERCISE_CUT,
     FAIL_TO_CLOSE,
     FAIL_TO_OPEN,
     MOVED_BY_HAND,
@@ -152,7 +153,7 @@ def return_to_service(valve: Valve, why: Why, now_s: float) -> tuple[Valve, list
     )
     turn.valve = replace(turn.valve, rests_at=turn.valve.position)
     turn.record("service", {"out_of_service": False, "state": state.value})
-    turn.clear(FAIL_TO_OPEN, FAIL_TO_CLOSE, MOVED_BY_HAND)
+    turn.clear(FAIL_TO_OPEN, FAIL_TO_CLOSE, MOVED_BY_HAND, EXERCISE_CUT)
     valve_switch.tell_both(turn)
     return turn.done()
 

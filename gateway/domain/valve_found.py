@@ -18,6 +18,7 @@ from gateway.domain.valve_memory import Memory
 from gateway.domain.valve_model import (
     BOTH_SWITCHES,
     COIL_FAILED,
+    EXERCISE_CUT,
     FAIL_TO_CLOSE,
     FAIL_TO_OPEN,
     MOVED_BY_HAND,
@@ -54,6 +55,9 @@ def adopt(spec: ValveSpec, event: ValveFound, memory: Json, now_s: float) -> tup
     turn.valve = replace(turn.valve, rests_at=turn.valve.position)
     turn.record("found", _detail(before, turn.valve))
     _conditions(turn, None if left else known.position)
+    if known.testing and turn.valve.state is not ValveState.OPEN:
+        # nothing reopens it by itself: a person must know why there is no water
+        turn.raise_(EXERCISE_CUT, "the gateway restarted during an exercise; the valve was open before")
     return turn.done()
 
 

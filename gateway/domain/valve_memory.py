@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain import travel
 from gateway.domain.model import Json, Position
-from gateway.domain.valve_model import CONDITIONS, FAULTS, Valve
+from gateway.domain.valve_model import CONDITIONS, FAULTS, Valve, ValveState
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Memory:
 
     position: Position | None = None
     fault: str = ""
+    testing: bool = False
     conditions: frozenset[str] = frozenset()
     closing: travel.Travel = field(default=travel.Travel())
     opening: travel.Travel = field(default=travel.Travel())
@@ -29,6 +30,7 @@ def is_same(one: Valve, other: Valve) -> bool:
     return (
         one.position is other.position
         and one.fault == other.fault
+        and (one.state is ValveState.TESTING) is (other.state is ValveState.TESTING)
         and one.conditions is other.conditions
         and one.closing is other.closing
         and one.opening is other.opening
@@ -40,6 +42,7 @@ def to_json(valve: Valve) -> Json:
     return {
         "position": valve.position.value if valve.position else None,
         "fault": valve.fault,
+        "testing": valve.state is ValveState.TESTING,
         "conditions": [*sorted(valve.conditions)],
         "closing": travel.to_json(valve.closing),
         "opening": travel.to_json(valve.opening),
@@ -54,6 +57,7 @@ def from_json(value: Json) -> Memory:
     return Memory(
         position=next((end for end in Position if end.value == position), None),
         fault=fault if isinstance(fault, str) and fault in FAULTS else "",
+        testing=value.get("testing") is True,
         conditions=frozenset(kind for kind in CONDITIONS if kind in conditions)
         if isinstance(conditions, list)
         else frozenset(),

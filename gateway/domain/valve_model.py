@@ -16,6 +16,7 @@ SLOW = "valve-slow"
 IMPLAUSIBLE = "switch-implausible"
 COIL_FAILED = "coil-failed"
 MOVED_BY_HAND = "valve-moved-by-hand"
+EXERCISE_CUT = "exercise-interrupted"
 
 CONDITIONS: Mapping[str, SignalClass] = {
     FAIL_TO_CLOSE: SignalClass.ALARM,
@@ -25,6 +26,7 @@ CONDITIONS: Mapping[str, SignalClass] = {
     IMPLAUSIBLE: SignalClass.TROUBLE,
     COIL_FAILED: SignalClass.TROUBLE,
     MOVED_BY_HAND: SignalClass.SUPERVISORY,
+    EXERCISE_CUT: SignalClass.SUPERVISORY,
 }
 """What a valve can raise."""
 

@@ -16,6 +16,7 @@ from gateway.domain.site import ValveKind
 from gateway.domain.valve_model import (
     BOTH_SWITCHES,
     COIL,
+    EXERCISE_CUT,
     FAIL_TO_CLOSE,
     FAIL_TO_OPEN,
     IMPLAUSIBLE,
@@ -185,6 +186,8 @@ def _arrive(turn: Turn, move: Move) -> None:
         "result", {"reached": move.goal.value, "by": "switch" if confirmed else "time", **_took(move)}
     )
     turn.clear(BOTH_SWITCHES, MOVED_BY_HAND, *([IMPLAUSIBLE] if edge else []))
+    if move.goal is Position.OPEN:
+        turn.clear(EXERCISE_CUT)
     turn.clear(FAIL_TO_OPEN if move.goal is Position.OPEN else FAIL_TO_CLOSE)
     if edge and move.seen_s is not None:
         _learn(turn, move.goal, move.seen_s - move.started_s)

@@ -1,8 +1,9 @@
 """AES-CCM with a 4-byte MIC, as BLE beacons use it (RFC 3610, M = 4).
 
-The cryptography package is imported with the first keyed frame: a site without keys never pays for it.
+The cryptography package is imported when a keyed sensor starts: a site without keys never pays for it.
 """
 
+import asyncio
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 MIC_BYTES = 4
+
+
+async def prepare() -> None:
+    """Import what `open_sealed` needs, in a thread: the first frame would have to stop the loop for it."""
+    if not _aesccm.cache_info().currsize:
+        await asyncio.to_thread(_aesccm)
 
 
 def open_sealed(key: bytes, nonce: bytes, sealed: bytes, associated: bytes | None = None) -> bytes | None:
@@ -21,7 +28,7 @@ def open_sealed(key: bytes, nonce: bytes, sealed: bytes, associated: bytes | Non
         sealed: Ciphertext and then the MIC.
         associated: Authenticated but not encrypted.
     """
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415  costs 10 MiB
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415  loaded with the cipher
 
     try:
         return _cipher(key).decrypt(nonce, sealed, associated)
@@ -32,6 +39,11 @@ def open_sealed(key: bytes, nonce: bytes, sealed: bytes, associated: bytes | Non
 # Setting up a key costs as much as a frame; a gateway has tens of sensors.
 @lru_cache(maxsize=256)
 def _cipher(key: bytes) -> "AESCCM":
-    from cryptography.hazmat.primitives.ciphers.aead import AESCCM  # noqa: PLC0415
+    return _aesccm()(key, tag_length=MIC_BYTES)
 
-    return AESCCM(key, tag_length=MIC_BYTES)
+
+@lru_cache
+def _aesccm() -> "type[AESCCM]":
+    from cryptography.hazmat.primitives.ciphers.aead import AESCCM  # noqa: PLC0415  costs 7 MiB
+
+    return AESCCM

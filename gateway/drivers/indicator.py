@@ -4,6 +4,7 @@ A steady pattern sets its line once and wakes nobody up. The rhythms stand in ga
 While the gateway does not run the light is off, which no pattern is.
 """
 
+import logging
 from asyncio import Future, TimerHandle, get_running_loop
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +14,8 @@ from gateway.domain.indicator import RHYTHMS, SOUNDS, Rhythm
 from gateway.domain.model import Indicate, LedPattern, SounderPattern
 from gateway.domain.ports import OutputLine
 from gateway.errors import DriverError
+
+log = logging.getLogger(__name__)
 
 
 class Indicator:
@@ -79,7 +82,7 @@ class _Player:
         """Stop playing, with the line off if it can still be driven."""
         self._halt()
         if self._line is not None:
-            with suppress(DriverError):
+            with suppress(Exception):  # why it cannot be driven has been told
                 self._line.set(False)
 
     def _halt(self) -> None:
@@ -102,3 +105,8 @@ class _Player:
         except DriverError as error:
             self._halt()
             self._on_failure(error)
+        except Exception as error:
+            # a bug in a lamp's driver must not reach the call that has just closed a valve
+            log.exception("light or sounder crashed")
+            self._halt()
+            self._on_failure(DriverError(f"{type(error).__name__}: {error}"))

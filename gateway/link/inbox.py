@@ -7,15 +7,16 @@ be able to fill our disk with answers.
 import asyncio
 import math
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.domain.model import AnswerRequest, Channel, Json, Publish
 from gateway.errors import CommandError, StoreError
-from gateway.link import command as commands
-from gateway.link.command import Command, Receipt
 from gateway.link.host import Host
 from gateway.link.keys import CommandKeys
 from gateway.link.pace import Pace
+
+if TYPE_CHECKING:  # at run time only once there is a command to check: it loads msgspec, 2 MiB
+    from gateway.link.command import Command, Receipt
 
 TOKEN_MAX_BYTES: Final = 16 * 1024
 CLAIM_WAIT_S: Final = 3.0
@@ -38,12 +39,14 @@ class Inbox:
         self._pace = Pace(_REFUSALS_PER_S, _REFUSALS_BURST)
         self._reported_at_s = -math.inf
 
-    async def take(self, kind: str, token: bytes, *, retained: bool = False) -> Receipt | None:
+    async def take(self, kind: str, token: bytes, *, retained: bool = False) -> "Receipt | None":
         """Handle one message of the command topics; return it if it is a receipt. Never raises on content."""
         command_id = None
         try:
             _check_shape(token, retained=retained)
             signed = await self._keys.payload(token)
+            from gateway.link import command as commands  # noqa: PLC0415  the keys have loaded it
+
             if kind == "receipt":
                 return commands.receipt(signed, self._host.origin.gateway)
             command_id = commands.sender_id(signed)
@@ -55,7 +58,7 @@ class Inbox:
             self._run(command)
         return None
 
-    async def _claim(self, command: Command) -> None:
+    async def _claim(self, command: "Command") -> None:
         """Make sure that nobody has run it before, also before a crash."""
         try:
             async with asyncio.timeout(CLAIM_WAIT_S):
@@ -67,7 +70,7 @@ class Inbox:
         if not first:
             raise CommandError("duplicate", "this id was taken before; its outcome is reported under it")
 
-    def _run(self, command: Command) -> None:
+    def _run(self, command: "Command") -> None:
         self._host.execute(AnswerRequest(command.id, "received"))
         event = command.event
         if event is None:

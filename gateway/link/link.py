@@ -1,7 +1,7 @@
 """The link to the cloud: connects, drains the outbox, connects again; for as long as the daemon runs.
 
-Nothing here is needed to protect the building. aiomqtt, paho, PyJWT and cryptography are imported when
-they are first needed.
+Nothing here is needed to protect the building. aiomqtt, paho, cryptography and msgspec are imported
+when they are first needed.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 Import it late: aiomqtt and paho cost 25 ms and 4 MiB. Beyond aiomqtt 2.3 to 2.5 this adds:
 the reason code of a PUBACK (a broker that refuses is not one that has taken), the broker's limits, a
 connection that fails at once when TLS 1.3 refuses our certificate, TCP_NODELAY (else 40 ms steps), and a
-publish without a task and a timer for each message.
+publish without a task and a timer for each message. A connection that hangs does not hold up the process.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.errors import LinkError
+from gateway.link.blocking import run_blocking
 from gateway.link.config import Config
 
 INCOMING_MAX: Final = 64
@@ -79,36 +80,40 @@ class Client(aiomqtt.Client):
         self._problem = _LastProblem()
         logger = logging.Logger("reed.mqtt", logging.ERROR)  # noqa: LOG001  # ours alone, not in the tree
         logger.addHandler(self._problem)
-        wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-        wanted.MaximumPacketSize = COMMAND_MAX_BYTES + 1024
         super().__init__(
             config.host,
             config.port,
             identifier=gateway_id,
             protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=True,
             will=aiomqtt.Will(*will, qos=1),
             timeout=config.connect_timeout_s,
             keepalive=config.keepalive_s,
             max_queued_incoming_messages=INCOMING_MAX,
             max_inflight_messages=0,  # we bound it ourselves, and paho then skips a search at each ack
-            properties=wanted,
             tls_context=context,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             logger=logger,
         )
         self._client.connect_timeout = config.connect_timeout_s
 
     async def open(self) -> None:
-        """Connect. Raises LinkError."""
+        """Connect, as __aenter__ would but not in asyncio's executor. Raises LinkError."""
         try:
-            await self.__aenter__()
-        except aiomqtt.MqttError as error:
+            await run_blocking(self._connect, if_late=self.drop)
+            connected = self._client.socket()
+            if isinstance(connected, socket.socket):  # None if the broker was quicker to hang up
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._wait_for(self._connected, timeout=None)
+        except (aiomqtt.MqttError, OSError, ValueError) as error:  # ValueError: a name that cannot be one
             self.drop()
             raise LinkError(self._explain(error)) from None
         except BaseException:
             self.drop()
             raise
+
+    def _connect(self) -> None:
+        wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        wanted.MaximumPacketSize = COMMAND_MAX_BYTES + 1024
+        self._client.connect(self._hostname, self._port, self._keepalive, clean_start=True, properties=wanted)
 
     async def close(self) -> None:
         """Say goodbye, for a bounded time; the broker then does not publish our will."""

@@ -7,6 +7,7 @@ Sending pauses after each 0.1 ms, so that a valve never waits for a burst of our
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from paho.mqtt.reasoncodes import ReasonCode
@@ -15,6 +16,7 @@ from gateway.domain.model import Channel
 from gateway.domain.ports import MessageId, OutboxRow
 from gateway.errors import LinkError
 from gateway.link import mqtt, snapshot, tls, wire
+from gateway.link.blocking import run_blocking
 from gateway.link.config import Config
 from gateway.link.host import Host
 from gateway.link.inbox import Inbox
@@ -67,7 +69,7 @@ class Session:
 
     async def open(self) -> None:
         """Connect, listen for commands, have the present state acknowledged. Raises LinkError."""
-        context = await self._loop.run_in_executor(None, tls.context, self._config)
+        context = await run_blocking(partial(tls.context, self._config))
         gateway = self._host.origin.gateway
         will = (self._topic(Channel.STATE), self._status(online=False, reason="lost"))
         self._client = mqtt.Client(self._config, gateway, context, will, self._acknowledged)

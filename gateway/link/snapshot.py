@@ -3,13 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import msgspec
-
 from gateway.domain.model import Json
+from gateway.link.wire import to_json
 
 PART_MAX_BYTES: Final = 96 * 1024
-
-_encode: Final = msgspec.json.encode
 
 
 def parts(view: Mapping[str, Json], max_bytes: int = PART_MAX_BYTES) -> list[dict[str, Json]]:
@@ -17,12 +14,12 @@ def parts(view: Mapping[str, Json], max_bytes: int = PART_MAX_BYTES) -> list[dic
 
     A reader merges the objects and joins the lists of all parts.
     """
-    if len(_encode(view)) <= max_bytes:
+    if len(to_json(view)) <= max_bytes:
         return [{"part": 1, "parts": 1, **view}]
     bodies: list[dict[str, Json]] = [{}]
     size_bytes = 0
     for section, key, value in _entries(view):
-        entry_bytes = len(section) + len(key or "") + len(_encode(value)) + 16
+        entry_bytes = len(section) + len(key or "") + len(to_json(value)) + 16
         if size_bytes and size_bytes + entry_bytes > max_bytes:
             bodies.append({})
             size_bytes = 0

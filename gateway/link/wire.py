@@ -1,17 +1,17 @@
-"""The wire format, pure: topics, and the envelope around every message (docs/protocol.md).
+"""What the gateway says, pure: topics, and the envelope around every message (docs/protocol.md).
 
 A message is identified by (gateway, epoch, seq). A state message carries `seq` null: it is not queued
 and not counted; of two, the one with the larger (epoch, mono_s) holds.
+
+It is written with the standard json, which the store has loaded anyway; envelope.py reads it elsewhere.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from gateway.domain.model import AnswerRequest, Channel, Json
-from gateway.errors import DecodeError
 
 VERSION: Final = 1
 PAYLOAD_MAX_BYTES: Final = 128 * 1024
@@ -52,29 +52,23 @@ class Stamp:
     floor_unix_s: float = 0.0
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """What every upward message is wrapped in; unknown fields are ignored by whoever reads it."""
-
-    v: int
-    gateway: str
-    epoch: int
-    seq: int | None
-    boot_id: str
-    mono_s: float
-    unix_s: float
-    time_trusted: bool
-    kind: str
-    body: dict[str, Any]  # JSON from outside: checked by kind, where it is used
-
-
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} cannot be put into a message")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_plain)
-_decoder = msgspec.json.Decoder(Envelope)
+_encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+
+
+def to_json(value: object) -> bytes:
+    """Return JSON in UTF-8: a number that JSON has no word for is null, a lone surrogate "?"."""
+    try:
+        text = _encoder.encode(value)
+    except ValueError:
+        finite = json.loads(json.dumps(value, default=_plain), parse_constant=lambda _word: None)
+        text = _encoder.encode(finite)
+    return text.encode(errors="replace")
 
 
 def encode(origin: Origin, seq: int | None, kind: str, body: Mapping[str, Json], stamp: Stamp) -> bytes:
@@ -90,30 +84,20 @@ def encode(origin: Origin, seq: int | None, kind: str, body: Mapping[str, Json],
 
 
 def _envelope(origin: Origin, seq: int | None, kind: str, body: Mapping[str, Json], stamp: Stamp) -> bytes:
-    message = Envelope(
-        v=VERSION,
-        gateway=origin.gateway,
-        epoch=origin.epoch,
-        seq=seq,
-        boot_id=origin.boot_id,
-        mono_s=round(stamp.mono_s, 6),
-        unix_s=round(stamp.unix_s, 3),
-        time_trusted=stamp.trusted,
-        kind=kind,
-        body=body if isinstance(body, dict) else dict(body),
+    return to_json(
+        {
+            "v": VERSION,
+            "gateway": origin.gateway,
+            "epoch": origin.epoch,
+            "seq": seq,
+            "boot_id": origin.boot_id,
+            "mono_s": round(stamp.mono_s, 6),
+            "unix_s": round(stamp.unix_s, 3),
+            "time_trusted": stamp.trusted,
+            "kind": kind,
+            "body": body,
+        }
     )
-    return _encoder.encode(message)
-
-
-def decode(payload: bytes) -> Envelope:
-    """Return the envelope of a payload. Raises DecodeError."""
-    try:
-        envelope = _decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"not a message of this protocol: {error}") from None
-    if envelope.v != VERSION:
-        raise DecodeError(f"version {envelope.v} is unknown; this end speaks {VERSION}")
-    return envelope
 
 
 def up_topic(gateway: str, channel: Channel) -> str:

@@ -3,18 +3,18 @@
 The building keeps the level of an output when the gateway dies, as a Raspberry Pi's kernel does.
 """
 
+import json
 from asyncio import BaseTransport, Future, Protocol, Transport, get_running_loop, timeout
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import cast
 
-from msgspec import MsgspecError, Struct
-
+from gateway.domain.model import Json
 from gateway.domain.ports import Advert, InputSpec, OutputLine
 from gateway.errors import DriverError
-from gateway.sim import wire
+from gateway.sim import news
 from gateway.sim.config import Config
-from gateway.sim.happening import AdvertSent, ContactChanged
+from gateway.sim.lines import Lines
 from gateway.sim.panel import Panel
 
 HELLO_S = 5.0
@@ -38,11 +38,11 @@ class SimBoard:
         """Connect and learn all levels. Raises DriverError."""
         self.close()
         path = self._config.socket
-        self._connection = connection = _Connection(self._on_message)
+        self._connection = connection = _Connection(self._on_news)
         try:
             async with timeout(HELLO_S):
                 await get_running_loop().create_unix_connection(lambda: connection, str(path))
-                connection.send(wire.Attach())
+                connection.send({"do": "attach"})
                 await connection.greeted
         except TimeoutError as error:
             raise DriverError(f"{path}: something listens there, but it is no simulated building") from error
@@ -92,7 +92,7 @@ class SimBoard:
 
     def drive(self, line: str, level: bool) -> None:
         """Drive an output; it is written to the socket on return. Raises DriverError."""
-        self._connected().send(wire.SetOutput(line=line, level=level))
+        self._connected().send({"do": "set", "line": line, "level": level})
         self._outputs[line] = level
 
     def _connected(self) -> "_Connection":
@@ -100,16 +100,16 @@ class SimBoard:
             raise DriverError(f"{self._config.socket}: the simulated building is gone")
         return self._connection
 
-    def _on_message(self, message: wire.Answer) -> None:
-        match message:
-            case ContactChanged(line=line, closed=closed):
+    def _on_news(self, told: news.Told) -> None:
+        match told:
+            case news.Contact(line, closed):
                 self._panel.change(line, closed)
-            case AdvertSent():
-                self._panel.hear(message)
-            case wire.Hello():
-                self._outputs = message.outputs
-                self._panel.learn(message.rails, message.contacts)
-            case _:
+            case Advert():
+                self._panel.hear(told)
+            case news.Levels(rails, contacts, outputs):
+                self._outputs = outputs
+                self._panel.learn(rails, contacts)
+            case None:
                 pass
 
 
@@ -130,12 +130,12 @@ class _SimOutput:
 class _Connection(Protocol):
     """The socket: calls back for each message, in the callback that received it."""
 
-    def __init__(self, on_message: Callable[[wire.Answer], None]) -> None:
+    def __init__(self, on_news: Callable[[news.Told], None]) -> None:
         loop = get_running_loop()
         self.greeted: Future[None] = loop.create_future()
         self.lost: Future[None] = loop.create_future()
-        self._on_message = on_message
-        self._lines = wire.Lines()
+        self._on_news = on_news
+        self._lines = Lines()
         self._transport: Transport | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -144,11 +144,11 @@ class _Connection(Protocol):
     def data_received(self, data: bytes) -> None:
         for line in self._lines.feed(data):
             try:
-                message = wire.answers.decode(line)
-            except MsgspecError as error:
-                self._end(DriverError(f"the simulated building says something unknown: {error}"))
+                told = news.read(line)
+            except DriverError as error:
+                self._end(error)
                 return
-            self._on_message(message)
+            self._on_news(told)
             if not self.greeted.done():
                 self.greeted.set_result(None)
 
@@ -161,9 +161,9 @@ class _Connection(Protocol):
         greeted = self.greeted.done() and not self.greeted.cancelled() and not self.greeted.exception()
         return greeted and not self.lost.done()
 
-    def send(self, message: Struct) -> None:
+    def send(self, message: Mapping[str, Json]) -> None:
         if self._transport is not None:
-            self._transport.write(wire.encode(message) + b"\n")
+            self._transport.write(json.dumps(message).encode() + b"\n")
 
     def close(self) -> None:
         if self._transport is not None:

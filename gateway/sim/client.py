@@ -13,6 +13,7 @@ from gateway.errors import DriverError
 from gateway.sim import wire
 from gateway.sim.hands import Poke
 from gateway.sim.happening import Happening
+from gateway.sim.lines import Lines
 
 TIMEOUT_S = 5.0
 READ_BYTES = 65536
@@ -23,7 +24,7 @@ class Visitor:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines = wire.Lines()
+        self._lines = Lines()
         self._received: list[bytes] = []
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(TIMEOUT_S)

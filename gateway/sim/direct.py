@@ -52,7 +52,7 @@ class DirectBoard:
                 if isinstance(happening, ContactChanged):
                     self._panel.change(happening.line, happening.closed)
                 elif isinstance(happening, AdvertSent):
-                    self._panel.hear(happening)
+                    self._panel.hear(happening.advert)
 
     async def open(self) -> None:
         """Nothing to connect."""

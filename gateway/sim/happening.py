@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from gateway.domain.ports import Advert
+
 
 class _Happening(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     at_s: float
@@ -29,6 +31,11 @@ class AdvertSent(_Happening, frozen=True, tag="advert"):
     manufacturer_data: dict[int, bytes] = field(default_factory=dict)
     name: str = ""
     rssi_dbm: int | None = None
+
+    @property
+    def advert(self) -> Advert:
+        """What a radio receives of it."""
+        return Advert(self.address, self.service_data, self.manufacturer_data, self.name, self.rssi_dbm)
 
 
 class OutputSet(_Happening, frozen=True, tag="output"):

@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias
 
 from gateway.domain.ports import Advert, InputSpec
 from gateway.errors import DriverError
-from gateway.sim.happening import AdvertSent
 
 Rail: TypeAlias = Literal["ground", "supply"]
 """Where the other wire of a contact goes: a closed contact pulls its line there."""
@@ -36,12 +35,9 @@ class Panel:
         for spec, on_level in tuple(self._watchers.get(line, ())):
             on_level(self._level(spec))
 
-    def hear(self, sent: AdvertSent) -> None:
+    def hear(self, advert: Advert) -> None:
         """An advertisement arrived."""
-        if sent.address not in self._listeners:
-            return
-        advert = Advert(sent.address, sent.service_data, sent.manufacturer_data, sent.name, sent.rssi_dbm)
-        for on_advert in tuple(self._listeners[sent.address]):
+        for on_advert in tuple(self._listeners.get(advert.address, ())):
             on_advert(advert)
 
     @contextmanager

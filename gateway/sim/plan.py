@@ -145,8 +145,10 @@ def load(path: Path) -> Plan:
     """
     try:
         return parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError((str(path), f"cannot be read: {error}")) from error
+    except OSError as error:
+        raise ConfigError((str(path), f"cannot be read: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError((str(path), f"is not UTF-8 (byte {error.start}); save it as UTF-8")) from error
 
 
 def parse(text: str) -> Plan:

@@ -20,6 +20,7 @@ from gateway.sim import radio, wire
 from gateway.sim.building import Building
 from gateway.sim.hands import Poke
 from gateway.sim.happening import AdvertSent, ContactChanged
+from gateway.sim.lines import Lines
 from gateway.sim.look import look
 from gateway.sim.plan import Plan, rails
 
@@ -140,7 +141,7 @@ class _Client(Protocol):
     def __init__(self, server: Server) -> None:
         self.wants: tuple[type[Struct], ...] = ()
         self._server = server
-        self._lines = wire.Lines()
+        self._lines = Lines()
         self._transport: Transport | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:

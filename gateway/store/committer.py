@@ -188,10 +188,10 @@ class Committer:
         self.commits += 1
         self.last_commit_s = outcome.took_s
         self._set_state(DiskState.OK)
-        self._listener.committed(outcome, self._ram.commit_done())
         if outcome.leftover:
             self.pending.receipts.update(outcome.leftover)
             self._is_urgent = True
+        self._listener.committed(outcome, self._ram.commit_done())
         if outcome.checkpoint_due:
             self._thread.submit(self._disk.checkpoint, self._checkpointed)
         self._go_on()

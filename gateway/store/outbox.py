@@ -75,6 +75,8 @@ class Outbox:
         self._on_disk = dict.fromkeys(Channel, 0)
         self._lanes = {channel: Lane(channel, has_backlog=False) for channel in Channel}
         self._in_flight: dict[MessageId, OutboxRow] = {}
+        self._unconfirmed: dict[MessageId, Channel] = {}
+        self._leaving: dict[MessageId, Channel] = {}
         self._session = 0
         self._seq = 0
         self._more = asyncio.Event()
@@ -90,8 +92,14 @@ class Outbox:
         return self._seq
 
     def queued(self, channel: Channel) -> int:
-        """Return how many messages a channel holds."""
-        return self._on_disk[channel] + self._ram.queued(channel)
+        """Return how many messages of a channel are still to be delivered."""
+        leaving = sum(each is channel for each in self._leaving.values())
+        return max(0, self._on_disk[channel] + self._ram.queued(channel) - leaving)
+
+    @property
+    def leaving(self) -> int:
+        """How many messages were delivered but are on disk until the next commit."""
+        return len(self._leaving)
 
     def put(
         self,
@@ -121,6 +129,8 @@ class Outbox:
     def counted(self, on_disk: dict[Channel, int]) -> None:
         """Take note of how many rows the file holds."""
         self._on_disk = on_disk
+        drops = self._committer.pending.drops
+        self._leaving = {m: channel for m, channel in self._leaving.items() if drops(channel, m)}
 
     def committed(self, rows: Sequence[tuple[OutboxRow, bool]]) -> None:
         """Rows went from RAM to disk; each with whether it need not be sent in this session."""
@@ -144,6 +154,8 @@ class Outbox:
             self._more.clear()
             await self._more.wait()
         self._in_flight.update((row.id, row) for row in rows)
+        if not self._leave_at_puback:
+            self._unconfirmed.update((row.id, row.channel) for row in rows)
         return rows
 
     def published(self, ids: Sequence[MessageId], /) -> None:
@@ -162,6 +174,7 @@ class Outbox:
         receipts.add(epoch, [(max(0, first), min(to, last)) for first, to in [(0, through), *also]])
         for message in [m for m in self._in_flight if receipts.covers(*m)]:
             del self._in_flight[message]
+        self._confirmed([m for m in self._unconfirmed if receipts.covers(*m)])
         if epoch == self._epoch:
             self._ram.drop_received(epoch, receipts)
         if any(self._on_disk.values()) or self._committer.is_working:
@@ -169,12 +182,15 @@ class Outbox:
             # Else the backlog would be sent again while its receipts wait for the next group.
             if any(lane.has_backlog for lane in self._lanes.values()):
                 self._committer.hurry()
+        else:
+            self._leaving.clear()
         self._committer.linger_if_pending()
 
     def put_back(self) -> None:
         """See ports.Outbox."""
         self._session += 1
         self._in_flight.clear()
+        self._unconfirmed.clear()
         self._ram.put_back()
         for channel in Channel:
             self._lanes[channel] = Lane(channel, has_backlog=self._on_disk[channel] > 0)
@@ -183,6 +199,7 @@ class Outbox:
     def set_aside(self, message: MessageId, problem: str, /) -> None:
         """See ports.Outbox."""
         if row := self._in_flight.pop(message, None):
+            self._unconfirmed.pop(message, None)
             if message.epoch == self._epoch:
                 self._ram.drop(row.channel, message.seq)
             clean = problem.encode(errors="replace").decode()
@@ -193,6 +210,13 @@ class Outbox:
         is_ours = row.id.epoch == self._epoch
         if not is_ours or self._ram.drop(row.channel, row.id.seq):
             self._committer.pending.deleted.add((row.channel, row.id))
+            self._leaving[row.id] = row.channel
+
+    def _confirmed(self, ids: Sequence[MessageId]) -> None:
+        for message in ids:
+            channel = self._unconfirmed.pop(message)
+            if message.epoch != self._epoch or not self._ram.waits(channel, message.seq):
+                self._leaving[message] = channel
 
     def _pick(self, limit: int) -> list[OutboxRow]:
         rows: list[OutboxRow] = []

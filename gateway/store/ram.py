@@ -62,6 +62,10 @@ class RamQueue:
         under_way = sum(w.row.channel is channel and not w.gone for w in self._committing.values())
         return len(self._rows[channel]) + under_way
 
+    def waits(self, channel: Channel, seq: int) -> bool:
+        """Return whether a row is here and no commit has begun with it."""
+        return seq in self._rows[channel]
+
     def take(self, channel: Channel) -> OutboxRow | None:
         """Return the oldest row that was not taken in this session."""
         unsent = self._unsent[channel]

@@ -213,6 +213,7 @@ class Store:
             "epoch": self.epoch,
             "seq": self._outbox.seq,
             "queued": {channel.name.lower(): self._outbox.queued(channel) for channel in Channel},
+            "delivered_on_disk": self._outbox.leaving,
             "in_flight": self._outbox.in_flight,
             "in_ram": self._ram.count,
             "ram_bytes": self._ram.size_bytes,

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.app.gateway import BOARD_WAIT_S
 from gateway.control.client import Client
 from gateway.domain.model import Position
 from gateway.sim.hands import Dry, Leak, Press, Turn
@@ -171,12 +173,25 @@ def test_gateway_without_a_building_starts_and_protects_when_it_comes(home: Hous
     home.start()
     view = home.until_view(lambda view: "adapter/board" in alarms(view))
     assert "no simulated building listens" in alarms(view)["adapter/board"]["detail"]
+    assert alarms(view)["adapter/valve/main"]["active"]
 
     home.build()
     home.until_view(lambda view: view["sensors"]["floor"]["wet"] is False)
     home.poke(Leak(pipe="main"))
 
     home.until_view(is_closed)
+
+
+def test_stop_during_the_start_is_obeyed_at_once(home: House):
+    home.demolish()
+    home.spawn()
+    home.until(lambda: "board failed" in home.log())
+
+    told_s = time.monotonic()
+    assert home.stop() == 0
+
+    assert time.monotonic() - told_s < BOARD_WAIT_S - 1
+    assert "ready" not in home.log()
 
 
 def test_board_that_goes_away_is_trouble_until_it_is_back(home: House):
@@ -201,6 +216,25 @@ def test_gateway_without_a_disk_protects_all_the_same(home: House):
 
     home.until_view(is_closed)
     assert home.stop() == 0
+
+
+def test_latch_from_before_the_disk_came_is_kept_once_it_is_there(home: House):
+    (home.folder / "state").write_text("in the way of the folder")
+    home.start()
+    home.poke(Leak(pipe="main"))
+    home.until_view(is_closed)
+
+    (home.folder / "state").unlink()
+    (home.folder / "state").mkdir()
+    home.until_view(lambda view: not alarms(view)["adapter/disk"]["active"])
+    home.until_view(lambda view: view["store"]["in_ram"] == 0)
+    home.stop(signal.SIGKILL)
+    home.poke(Dry(pipe="main"))
+    home.start()
+
+    view = home.until_view(bool)
+    assert alarms(view)[LEAK]["latched"]
+    assert alarms(view)["memory-lost/gateway"]["latched"]
 
 
 def test_corrupt_store_file_is_set_aside_and_counts_as_latched(home: House):

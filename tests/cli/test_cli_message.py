@@ -13,7 +13,10 @@ PRESENT = ALARM | {"active": True, "detail": "wet: sink"}
     [
         ("sensor", {"sensor_id": "sink", "wet": True}, "sink WET"),
         ("sensor", {"sensor_id": "sink", "wet": None}, "sink ?"),
-        ("sensor", {"sensor_id": "sink", "temperature_degc": 3.5}, "sensor_id=sink  temperature_degc=3.5"),
+        ("sensor", {"sensor_id": "sink", "temperature_degc": 3.5}, "sink 3.5 °C"),
+        ("sensor", {"sensor_id": "sink", "battery_percent": 95, "battery_v": None}, "sink battery 95 %"),
+        ("restarted", {"epoch": 7, "through": 12}, "restarted: run 7 ended after message 12"),
+        ("answer", {"command_id": "c-1", "state": "rejected", "reason": "expired"}, "c-1 rejected expired"),
         ("valve", {"valve_id": "main", "state": "closing", "cause": "leak"}, "main closing (leak)"),
         ("valve", {"valve_id": "main", "state": "closed", "closure": "assumed"}, "main closed (assumed)"),
         ("alarm", ALARM, "leak/zone/roof gone, returned unacknowledged"),

@@ -48,7 +48,7 @@ def test_a_terminal_of_80_by_24_shows_everything_that_matters():
 
     for words in (
         "hq-01", "ALARM", "link up", "outbox 2 event, 1 state, 40 tele", "Plant room", "wet: pump", "Main",
-        "closed (confirmed)", "Under the pump", "WET", "missing", LEAK, "unacknowledged, latched", "TROUBLE",
+        "closed", "auto, confirmed", "Under the pump", "WET", "missing", LEAK, "unacknowledged, latched", "TROUBLE",
         "main closing", "q quit",
     ):  # fmt: skip
         assert words in text
@@ -69,6 +69,34 @@ def test_the_most_urgent_rows_stay_when_there_is_no_room():
     for words in ("Plant room", "Under the pump", "Cellar", LEAK):
         assert words in text
     assert text.count("more") == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "note"),
+    [
+        ({"position": "open", "mode": "timed", "remaining_s": 3543.0}, "button, 59 min"),
+        ({"position": "open", "mode": "hold", "remaining_s": None}, "button, hold"),
+        ({"position": "open", "mode": "countdown", "remaining_s": 119.6}, "closes in 120 s"),
+        (None, "leak, confirmed"),
+    ],
+)
+def test_who_rules_a_valve_is_readable_at_80_columns(override: dict[str, Any] | None, note: str):
+    view = example_view()
+    view["valves"]["main"] |= {
+        "name": "Kitchen valve",
+        "state": "closed",
+        "closure": "confirmed",
+        "override": override,
+    }
+
+    assert note in drawn(view, (80, 24))
+
+
+def test_a_zone_with_several_wet_sensors_counts_them():
+    view = example_view()
+    view["zones"]["plant-room"] |= {"wet": ["pump", "cellar"], "name": "Kitchen", "state": "confirming"}
+
+    assert "2 of 2 wet" in drawn(view, (80, 24))
 
 
 def test_a_moving_valve_shows_how_far_it_should_be():

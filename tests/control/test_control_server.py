@@ -7,7 +7,7 @@ import varlink
 from varlink.scanner import Interface
 
 from gateway.control.client import Client
-from gateway.control.server import interface_description
+from gateway.control.service import interface_description
 from gateway.domain.model import Actor, ActorKind, ResetRequested, ShelveRequested, ValveRequested, Wish
 from gateway.errors import ControlError
 from tests.control.wire import call, raw, until

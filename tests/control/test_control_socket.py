@@ -28,7 +28,7 @@ def test_every_user_may_connect(at: Path, gateway: Served):
 def test_others_may_read_but_only_the_group_actuates(
     groups: list[int], allowed: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway.control.server.group_id", {"reed": 12345}.get)
+    monkeypatch.setattr("gateway.control.service.group_id", {"reed": 12345}.get)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         with served(Path(folder) / "control") as gateway:
@@ -76,6 +76,21 @@ def test_a_socket_left_by_a_killed_gateway_is_replaced(at: Path):
 
     with served(at), Client(at) as client:
         assert client.call("GetView")["view"]["state"] == "alarm"
+    assert not at.exists()
+
+
+def test_a_first_client_that_leaves_at_once_harms_nobody(at: Path, gateway: Served):
+    with closing(socket.socket(socket.AF_UNIX)) as hasty:
+        hasty.connect(str(at))
+
+    with Client(at) as client:
+        assert client.call("GetView")["view"]["state"] == "alarm"
+
+
+def test_a_gateway_that_never_had_a_client_stops_and_takes_its_socket_along(at: Path):
+    with served(at):
+        assert at.is_socket()
+
     assert not at.exists()
 
 

@@ -86,19 +86,30 @@ class AnyBuilding(RuleBasedStateMachine):
         self.time_passes(seconds)
         self.do(self.stage.handle(ButtonChanged("lobby", pressed=False)), person=True)
 
-    @rule(valve=VALVES, wish=st.sampled_from(list(Wish)), may_open=st.booleans(), local=st.booleans())
-    def a_person_asks(self, valve: str, wish: Wish, may_open: bool, local: bool) -> None:
+    @rule(pressed=st.booleans())
+    def the_board_was_away(self, pressed: bool) -> None:
+        self.do(self.stage.handle(ButtonChanged("lobby", pressed, is_edge=False)))
+
+    @rule(
+        valve=VALVES,
+        wish=st.sampled_from(list(Wish)),
+        may_open=st.booleans(),
+        local=st.booleans(),
+        patience_s=st.sampled_from([0.3, 3.0, 60.0]),
+    )
+    def a_person_asks(self, valve: str, wish: Wish, may_open: bool, local: bool, patience_s: float) -> None:
         kind = ActorKind.LOCAL if local else ActorKind.REMOTE
-        request = self.stage.request(may_open=may_open, kind=kind)
+        request = self.stage.request(may_open=may_open, kind=kind, expires_in_s=patience_s)
         latched = any(f"leak/zone/{zone}" in self.latched() for zone in ZONES_OF[valve])
-        overridden = self.stage.valve(valve)["override"] is not None
+        override = self.stage.valve(valve)["override"]
         commands = self.stage.handle(ValveRequested(valve, wish, request))
         self.do(commands, person=may_open or wish is Wish.AUTO)
         opens = any(self.towards_open(command) for command in commands)
         if latched and opens:
             # only a local hold that a lockout had suspended may come back
             assert wish is Wish.AUTO
-            assert overridden
+            assert isinstance(override, dict)
+            assert override["mode"] == "hold"
 
     @rule(alarm=ALARMS, what=st.sampled_from(["ack", "reset", "shelve"]))
     def a_person_handles_an_alarm(self, alarm: str, what: str) -> None:
@@ -113,6 +124,10 @@ class AnyBuilding(RuleBasedStateMachine):
     @rule(end=st.sampled_from(list(Position)), made=st.booleans())
     def an_end_switch_changes(self, end: Position, made: bool) -> None:
         self.do(self.stage.handle(EndSwitchChanged("main", end, made)))
+
+    @rule(sensor=SENSORS)
+    def a_driver_fails(self, sensor: str) -> None:
+        self.do(self.stage.handle(AdapterFailed(f"sensor/{sensor}", "gone")))
 
     @rule(valve=VALVES)
     def a_line_fails(self, valve: str) -> None:
@@ -135,7 +150,10 @@ class AnyBuilding(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 0.6, 1.0, 6.0, 20.0, 61.0, 130.0, 4000.0, 9 * 3600.0]))
     def time_passes(self, seconds: float) -> None:
         end_s = self.stage.now_s + seconds
+        calls = 0
         while (due_s := self.stage.core.next_deadline_s()) is not None and due_s <= end_s:
+            calls += 1
+            assert calls < 10_000, "a deadline is never met"
             self.stage.now_s = max(self.stage.now_s, due_s)
             self.do(self.stage.handle(DeadlinePassed()))
         self.stage.now_s = end_s
@@ -200,7 +218,10 @@ class AnyBuilding(RuleBasedStateMachine):
     def check_closing_commanded(self, zone: str) -> None:
         for valve in self.stage.site.zones[zone].valves:
             view = self.stage.valve(valve)
-            if view["authority"] in ("lockout", "button"):
+            override = view["override"]
+            if view["authority"] == "lockout" or (
+                isinstance(override, dict) and override["position"] == "open"
+            ):
                 continue
             assert view["state"] in ("closing", "closed", "fault"), f"{valve} is {view['state']} in a leak"
             assert not self.stage.coils.get((valve, Coil.OPEN)), f"{valve} is still driven open"

@@ -126,3 +126,16 @@ def test_every_pattern_has_a_rhythm_of_pairs():
     assert set(RHYTHMS) == set(LedPattern)
     assert set(SOUNDS) == set(SounderPattern)
     assert all(len(rhythm or ()) % 2 == 0 for rhythm in [*RHYTHMS.values(), *SOUNDS.values()])
+
+
+async def test_lamp_whose_driver_crashes_is_no_more_than_a_lamp_that_failed():
+    class Wild(FakeLine):
+        def set(self, level: bool) -> None:
+            raise ZeroDivisionError(f"no {level}")
+
+    indicator = Indicator(Wild(), None)
+
+    with pytest.raises(DriverError, match="ZeroDivisionError"):
+        await indicator.run()
+
+    indicator.show(Indicate(LedPattern.ALARM, SounderPattern.SILENT))

@@ -73,13 +73,40 @@ def test_kinds_are_listed_without_importing_them():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_no_kind_imports_cryptography_before_the_first_keyed_frame(kind: str):
+def test_no_kind_imports_cryptography_before_a_keyed_sensor_starts(kind: str):
     program = (
         f"import sys; from gateway.drivers.sensors import load; load({kind!r});"
         "sys.exit('cryptography' in sys.modules)"
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("keyed_kind", [kind for kind in kinds() if has_key(load(kind))])
+def test_keyed_sensor_imports_cryptography_in_a_thread_before_it_listens(keyed_kind: str):
+    program = f"""
+import asyncio, sys, threading
+from gateway.drivers.sensors import load
+from tests.fakes.board import FakeBoard
+
+where = set()
+def note(event, args):
+    if event == "import" and args[0].startswith("cryptography"):
+        where.add(threading.current_thread() is threading.main_thread())
+sys.addaudithook(note)
+
+async def main():
+    board, sensor = FakeBoard(), load({keyed_kind!r})
+    config = sensor.config(address={ADDRESS!r}, key={KEY!r})
+    running = asyncio.create_task(sensor.run("s", config, board, print))
+    while not board.listening:
+        await asyncio.sleep(0.001)
+    assert where == {{False}}, where
+    running.cancel()
+
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_unknown_kind_is_a_lookup_error():

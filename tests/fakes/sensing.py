@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.domain.model import Event
+from gateway.drivers import ccm
 from gateway.drivers.sensors import load
 from tests.fakes.board import FakeBoard
 
@@ -18,6 +19,7 @@ async def sensing(
 ) -> AsyncIterator[list[Event]]:
     """Run the sensor "s" within the block; what it emits is appended to the list."""
     events: list[Event] = []
+    await ccm.prepare()  # now, so that a keyed sensor, too, is at its board after one turn of the loop
     async with TaskGroup() as tasks:
         task = tasks.create_task(load(kind).run("s", config, board, events.append))
         await sleep(0)  # up to where it waits for the board

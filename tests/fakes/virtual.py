@@ -13,6 +13,7 @@ from gateway.app.hardware import Hardware
 from gateway.config.model import Config
 from gateway.domain.core import Core
 from gateway.domain.model import Command, DeadlinePassed, Event, Indicate, Json, Publish, Remember, SetCoil
+from gateway.drivers import ccm
 from gateway.sim.building import Building
 from gateway.sim.direct import DirectBoard
 
@@ -81,6 +82,7 @@ class VirtualGateway:
 @asynccontextmanager
 async def virtual_gateway(config: Config, building: Building) -> AsyncIterator[VirtualGateway]:
     """Have a running gateway until the block ends."""
+    await ccm.prepare()
     gateway = VirtualGateway(config, building)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(gateway.hardware.run())

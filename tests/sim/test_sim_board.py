@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.ports import Advert, Board, InputSpec
 from gateway.errors import DriverError
+from gateway.sim import news
 from gateway.sim.board import SimBoard
 from gateway.sim.building import Building
 from gateway.sim.config import Config
@@ -197,6 +198,29 @@ async def test_something_else_that_talks_is_no_building(tmp_path: Path):
     async with await asyncio.start_unix_server(shout, str(tmp_path / "mail")):
         with pytest.raises(DriverError, match="says something unknown"):
             await SimBoard(Config(socket=tmp_path / "mail")).open()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"type": 1}',
+        b'{"type": "contact", "line": "leak-1"}',
+        b'{"type": "advert"}',
+        b'{"type": "advert", "address": "A4:C1:38:00:00:01", "service_data": {"x": "AA=="}}',
+        b'{"type": "advert", "address": "A4:C1:38:00:00:01", "service_data": {"1": "A"}}',
+    ],
+)
+def test_news_in_another_form_is_an_error(line: bytes):
+    with pytest.raises(DriverError, match="says something unknown"):
+        news.read(line)
+
+
+def test_news_for_people_is_none_for_a_board():
+    assert news.read(b'{"type": "sensor", "at_s": 1.0, "sensor": "floor", "wet": true}') is None
 
 
 async def test_frozen_gateway_is_dropped_instead_of_filling_memory(server: Server, tmp_path: Path):

@@ -76,7 +76,7 @@ def test_missing_file_is_a_config_error(tmp_path: Path):
 def test_bytes_that_are_no_text_are_a_config_error(tmp_path: Path):
     (tmp_path / "plan.toml").write_bytes(b"\xff\xfe")
 
-    with pytest.raises(ConfigError, match=r"plan.toml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"plan.toml: is not UTF-8"):
         load(tmp_path / "plan.toml")
 
 

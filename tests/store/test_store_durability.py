@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.model import Channel, Remember
+from gateway.domain.model import SYSTEM, Channel, Record, Remember
 from gateway.store import epochs
 from tests.fakes.killing import kill_again_and_again
 from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text, until
@@ -18,6 +18,22 @@ def test_killed_at_random_points_it_loses_nothing_that_was_promised(tmp_path: Pa
     assert verdict.disordered == 0
     # Only what was under way at a kill comes twice; the cloud drops it by its id.
     assert verdict.doubled < 60 * verdict.rounds
+
+
+async def test_alarm_its_memory_and_its_journal_entry_reach_the_disk_in_one_transaction(shelf: Shelf):
+    async with shelf.opened() as store:
+        await until(lambda: not store._committer.is_working)
+        before = store._committer.commits
+        store.record(Record("valve.intent", "valve/main", SYSTEM, "leak confirmed", "7-1", {}), 1.0)
+        store.put(Channel.EVENT, text("valve is closing"))
+        store.put(Channel.ALARM, text("leak"))
+        store.remember(Remember("alarm/leak/zone/plant", {"latched": True}))
+
+        await until(lambda: store._committer.commits > before)
+
+        assert store._committer.commits == before + 1
+        assert store.stats()["in_ram"] == 0
+        assert not store._committer.pending
 
 
 async def test_messages_of_the_last_run_leave_before_those_of_this_one(shelf: Shelf):

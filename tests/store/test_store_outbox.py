@@ -9,6 +9,8 @@ from gateway.domain.ports import MessageId
 from gateway.errors import StoreError
 from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text, until
 
+QUEUES = [channel.name.lower() for channel in Channel]
+
 
 async def test_seqs_are_dense_across_channels(shelf: Shelf):
     async with shelf.opened() as store:
@@ -212,3 +214,22 @@ async def test_row_published_while_it_is_being_committed_leaves_for_good(shelf: 
 
     async with shelf.opened() as store:
         assert await nothing_left(store)
+
+
+@pytest.mark.parametrize("receipts", ["cloud", "broker"])
+async def test_what_is_delivered_counts_as_delivered_before_the_disk_lets_it_go(shelf: Shelf, receipts: str):
+    async with shelf.opened(commit_after_s=3600.0, receipts=receipts) as store:
+        message = await on_disk(store, Channel.ALARM, "leak")
+        await on_disk(store, Channel.EVENT, "closing")
+        await take(store, 1)
+        store.published([message])
+        if receipts == "cloud":
+            store.received(message.epoch, message.seq)
+
+        assert store.stats()["queued"] == dict.fromkeys(QUEUES, 0) | {"event": 1}
+        assert store.stats()["delivered_on_disk"] == 1
+
+        await on_disk(store, Channel.ALARM, "another leak")
+
+        assert store.stats()["queued"] == dict.fromkeys(QUEUES, 0) | {"alarm": 1, "event": 1}
+        assert store.stats()["delivered_on_disk"] == 0

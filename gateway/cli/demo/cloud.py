@@ -20,7 +20,7 @@ import jwt
 
 from gateway.cli.demo.devca import CLOUD_NAME, DevCa
 from gateway.errors import DecodeError, LinkError
-from gateway.link import wire
+from gateway.link import envelope, wire
 
 _RECEIPT_AFTER_S = 0.05
 _RECONNECT_S = 0.2
@@ -129,7 +129,7 @@ class Cloud:
 
     async def _take(self, topic: str, payload: bytes) -> None:
         try:
-            wire.decode(payload)
+            envelope.decode(payload)
         except DecodeError:
             self.unreadable += 1
             return

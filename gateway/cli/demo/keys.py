@@ -9,7 +9,13 @@ from gateway.control.client import Client
 from gateway.errors import ControlError, GatewayError
 from gateway.sim.hands import Dry, Leak, Press
 
-HINTS = "l leak  d dry  b B v button  n network  k kill  r reset  o open  a ack  q quit"
+HINTS = "l leak  d dry  bBv push  n net  k kill  r reset  o open  c shut  a ack  q quit"
+"""For a terminal of 80 columns."""
+
+LONG_HINTS = (
+    "l leak  d dry  b short B long v very long press  n network  k kill -9  r reset  o open  c close  "
+    "a acknowledge  q quit"
+)
 
 _ORDER = ("kitchen", "main", "server-room")
 """Behind a main valve that is shut no other leak shows."""
@@ -71,7 +77,7 @@ class Hands:
         for pipe in _ORDER:
             await self._stage.building.poke(Dry(pipe=pipe))
         self.burst.clear()
-        self._say("all pipes are mended, all floors mopped; r resets the alarms when all was dry for a while")
+        self._say("pipes mended, floors mopped; r resets the alarms once all was dry for 5 s")
 
     async def _press(self, name: str, for_s: float) -> None:
         await self._stage.building.poke(Press(button=_BUTTON, for_s=for_s))

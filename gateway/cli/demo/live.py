@@ -8,10 +8,11 @@ from rich.layout import Layout
 from rich.live import Live
 
 from gateway.cli.demo import world
-from gateway.cli.demo.keys import HINTS, Hands
+from gateway.cli.demo.keys import HINTS, LONG_HINTS, Hands
 from gateway.cli.demo.place import Place
 from gateway.cli.demo.stage import Stage, running_stage
 from gateway.cli.demo.tell import Teller
+from gateway.cli.message import sentence
 from gateway.cli.top import Dialogue
 from gateway.cli.view.feed import Feed
 from gateway.cli.view.keyboard import Keyboard, keyboard
@@ -87,6 +88,7 @@ class _Screen:
         return False
 
     async def _draw(self, columns: int, lines: int) -> Layout:
+        self._dialogue.keys = LONG_HINTS if columns > len(LONG_HINTS) else HINTS
         frame = Frame(list(self._feed.messages), footer=self._dialogue.footer(), problem=self._feed.problem)
         screen = Layout()
         screen.split_column(
@@ -120,5 +122,7 @@ class _Screen:
                 return f"{body['alarm_id']} {body['state']}"
             case "status":
                 return "gateway online" if body["online"] else f"gateway offline ({body['reason']})"
+            case "sensor" | "valve" | "restarted":
+                return sentence(message)
             case kind:
-                return str(kind)
+                return f"{kind} {sentence(message)}"

@@ -12,6 +12,19 @@ from gateway.cli.view.panels import STYLE
 
 LINES = 4
 
+_LIGHT = {
+    "auto": "steady",
+    "override": "blinks slowly",
+    "alarm": "blinks fast",
+    "trouble": "a flash at times",
+    "countdown": "nearly steady",
+    "press_short": "one flash",
+    "press_long": "two flashes",
+    "press_very_long": "three flashes",
+    "denied": "flickers: refused",
+}
+"""What a person sees of each pattern of gateway/domain/indicator.py."""
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -25,7 +38,7 @@ class World:
         held: Messages that the cloud holds.
         copies: Messages that came to it more than once.
         last: What it heard last.
-        light: What the status light shows, in a word.
+        light: What the status light shows, as the gateway calls it.
         sounder: The same for the sounder.
     """
 
@@ -47,7 +60,7 @@ def render(world: World) -> Panel:
     lines.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     lines.add_row(Text("pipes", "dim"), _pipes(world))
     lines.add_row(Text("cloud", "dim"), _cloud(world))
-    title = f"outside: light {world.light}, sounder {world.sounder}"
+    title = f"outside: status light {_LIGHT.get(world.light, world.light)}, sounder {world.sounder}"
     return Panel(lines, title=title, title_align="left", padding=(0, 1), border_style="blue", height=LINES)
 
 

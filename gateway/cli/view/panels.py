@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.message import sentence, when
-from gateway.cli.table import alarm_state, duration, override, valve_state, wetness
+from gateway.cli.table import alarm_state, brief, duration, wetness
 
 STYLE = {
     "alarm": "bold white on red",
@@ -51,8 +51,10 @@ def zones(view: Mapping[str, Any], lines: int) -> Panel:
 
 
 def _zone_note(zone: Mapping[str, Any]) -> str:
+    if len(zone["wet"]) > 1:
+        return f"{len(zone['wet'])} of {len(zone['sensors'])} wet"
     if zone["wet"]:
-        return f"wet: {', '.join(zone['wet'])}"
+        return f"wet: {zone['wet'][0]}"
     short = len(zone["sensors"]) - zone["healthy"]
     return f"{short} not healthy" if short else "latched" * (zone["latched"] and zone["state"] == "alarm")
 
@@ -61,12 +63,23 @@ def valves(view: Mapping[str, Any], lines: int) -> Panel:
     """Return the valves; one that moves shows how far it should be by now."""
     rows: list[Row] = []
     for valve_id, valve in sorted(view["valves"].items(), key=lambda item: _valve_rank(item[1])):
-        note: RenderableType = Text(override(valve) or valve["authority"])
+        note: RenderableType = Text(_valve_note(valve))
         if valve["progress_percent"] is not None:
             note = ProgressBar(total=100, completed=min(100, valve["progress_percent"]), width=12)
-        word = Text(valve_state(valve), STYLE.get(valve["state"], "yellow"))
+        word = Text(valve["state"].replace("_", " "), STYLE.get(valve["state"], "yellow"))
         rows.append((Text(valve["name"] or valve_id), word, note))
     return _panel("valves", rows, lines, grows=2)
+
+
+def _valve_note(valve: Mapping[str, Any]) -> str:
+    """Say who rules the valve, and how it is known to be closed, in 15 columns."""
+    match valve["override"]:
+        case {"mode": "countdown", "remaining_s": float(remaining_s)}:
+            return f"closes in {remaining_s:.0f} s"
+        case {"mode": mode, "remaining_s": remaining_s}:
+            return f"button, {mode if remaining_s is None else brief(remaining_s)}"
+        case _:
+            return ", ".join(word for word in (valve["authority"], valve["closure"]) if word)
 
 
 def _valve_rank(valve: Mapping[str, Any]) -> int:
@@ -91,7 +104,7 @@ def sensors(view: Mapping[str, Any], lines: int) -> Panel:
 
 def _signs_of_life(sensor: Mapping[str, Any]) -> str:
     faults = "" if sensor["healthy"] else ", ".join(sensor["faults"]) or "faulty"
-    seen = "" if sensor["last_seen_s_ago"] is None else duration(sensor["last_seen_s_ago"])
+    seen = "not heard" if sensor["last_seen_s_ago"] is None else duration(sensor["last_seen_s_ago"])
     battery = "" if sensor["battery_percent"] is None else f"{sensor['battery_percent']} %"
     return "  ".join(part for part in (faults, seen, battery) if part)
 
@@ -128,7 +141,7 @@ def events(messages: Sequence[Mapping[str, Any]], lines: int) -> Panel:
 
 
 def _said(message: Mapping[str, Any]) -> str:
-    plain = message["kind"] in ("sensor", "valve", "alarm")
+    plain = message["kind"] in ("sensor", "valve", "alarm", "restarted")
     return sentence(message) if plain else f"{message['kind']} {sentence(message)}"
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from gateway.domain.model import Reading
 from gateway.domain.ports import Advert, Board, Emit
 from gateway.drivers.adverts import address_bytes, check, follow, parse_key, percent
-from gateway.drivers.ccm import MIC_BYTES, open_sealed
+from gateway.drivers.ccm import MIC_BYTES, open_sealed, prepare
 from gateway.drivers.sensors import Sensor
 from gateway.errors import DecodeError
 
@@ -174,6 +174,8 @@ def _value_span(objects: bytes, at: int) -> tuple[int, int] | None:
 async def run(sensor_id: str, config: Config, board: Board, emit: Emit) -> None:
     """Emit each frame of the sensor until cancelled."""
     key = parse_key(config.key)
+    if key is not None:
+        await prepare()
     await follow(sensor_id, config.address, board, emit, lambda advert: _read(advert, key))
 
 

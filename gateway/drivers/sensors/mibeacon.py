@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from gateway.domain.model import Reading
 from gateway.domain.ports import Advert, Board, Emit
 from gateway.drivers.adverts import address_bytes, check, follow, parse_key, percent
-from gateway.drivers.ccm import MIC_BYTES, open_sealed
+from gateway.drivers.ccm import MIC_BYTES, open_sealed, prepare
 from gateway.drivers.sensors import Sensor
 from gateway.errors import DecodeError
 
@@ -199,7 +199,10 @@ def _reader(key: bytes | None) -> Callable[[Advert], Reading | None]:
 
 async def run(sensor_id: str, config: Config, board: Board, emit: Emit) -> None:
     """Emit each frame of the sensor until cancelled."""
-    await follow(sensor_id, config.address, board, emit, _reader(parse_key(config.key)))
+    key = parse_key(config.key)
+    if key is not None:
+        await prepare()
+    await follow(sensor_id, config.address, board, emit, _reader(key))
 
 
 SENSOR = Sensor(
