@@ -150,8 +150,8 @@ class Committer:
         if self._linger:
             self._linger.cancel()
             self._linger = None
-        if self._working is not None or self._retry is not None:
-            return
+        if self._working is not None or self._retry is not None or not self._epoch:
+            return  # without an epoch: what was found at opening waits for `begin`
         batch = Batch()
         if self._has_begun:
             self._is_urgent = False
