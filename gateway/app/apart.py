@@ -5,6 +5,8 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 _Result = TypeVar("_Result")
+_TOLD_AGAIN_S = 2.0
+"""Longer than anything that a part does at its end, such as the link's farewell."""
 
 
 async def run_apart(work: Awaitable[_Result]) -> _Result:
@@ -12,19 +14,25 @@ async def run_apart(work: Awaitable[_Result]) -> _Result:
 
     In Python 3.11 and 3.12 a TaskGroup that fails in the moment of a cancellation tells of its failure only,
     and a loop around it would go on for ever; nor can Task.cancelling() be relied on after a failure. The
-    caller, waiting here without a TaskGroup of its own, hears of both.
+    caller, waiting here without a TaskGroup of its own, hears of both. Up to 3.11, asyncio.wait_for loses a
+    cancellation that comes together with its result: so the task is told again until it has ended.
     """
     # no TaskGroup, see above; the task is always waited for
     task = asyncio.get_running_loop().create_task(_wait_for(work))
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait([task])
+        await _end(task)
         if not task.cancelled():
             task.exception()  # seen; the cancellation weighs more
         raise
     return task.result()
+
+
+async def _end(task: "asyncio.Task[_Result]") -> None:
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_TOLD_AGAIN_S)
 
 
 async def _wait_for(work: Awaitable[_Result]) -> _Result:

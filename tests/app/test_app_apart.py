@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
+from gateway.app import apart
 from gateway.app.apart import run_apart
 from gateway.errors import DriverError
 
@@ -29,6 +30,24 @@ async def grouped(*parts: Callable[[], Coroutine[None, None, object]]) -> None:
                 group.create_task(part())
     except* DriverError:
         raise DriverError("the group failed") from None
+
+
+async def deaf_to_the_first_cancellation() -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.Event().wait()
+
+
+async def test_work_that_loses_a_cancellation_is_told_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(apart, "_TOLD_AGAIN_S", 0.01)
+    running = asyncio.get_running_loop().create_task(run_apart(deaf_to_the_first_cancellation()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+
+    await asyncio.wait([running], timeout=5)
+
+    assert running.cancelled()
 
 
 async def test_result_and_failure_are_handed_on():

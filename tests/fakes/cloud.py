@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
+from gateway.app.apart import run_apart
 from gateway.cli.demo.cloud import Cloud
 from tests.fakes.broker import Broker, DevCa
 
@@ -24,7 +25,7 @@ async def running_cloud(ca: DevCa, broker: Broker, *, receipts: bool = True) -> 
 async def background(coroutine: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
     """Run a coroutine beside the test and cancel it at the end; its failure fails the test."""
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(coroutine)
+        task = tasks.create_task(run_apart(coroutine))  # as the daemon runs its parts
         try:
             yield task
         finally:
