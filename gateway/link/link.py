@@ -88,7 +88,7 @@ class Link:
             raise
         finally:
             in_flight = session.in_flight
-            await session.close(farewell if self._up else None)
+            await session.close(farewell if session.greeted else None)
             self._after(session, in_flight)
 
     def _after(self, session: "Session", in_flight: list[MessageId]) -> None:

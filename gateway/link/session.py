@@ -39,10 +39,12 @@ class Session:
 
     Attributes:
         healthy: The broker works for us, so a later cut may be the fault of a message.
+        greeted: The cloud may believe that we are online.
     """
 
     def __init__(self, config: Config, host: Host, inbox: Inbox, suspects: Suspects) -> None:
         self.healthy = False
+        self.greeted = False
         self._config, self._host, self._inbox, self._suspects = config, host, inbox, suspects
         self._number = int(host.now().mono_s * 1000)
         self._loop = asyncio.get_running_loop()
@@ -76,6 +78,7 @@ class Session:
         await self._client.open()
         await self._client.hear(wire.command_topic(gateway, "#"))
         await self._say_state()
+        self.greeted = True
         await self._send(self._topic(Channel.STATE), self._status(online=True, reason="connected"))
         await self._settle(self._config.ack_timeout_s)
 

@@ -169,7 +169,7 @@ async def test_a_frozen_broker_is_given_up_and_found_again(folder: Path):
             running_cloud(ca, broker) as cloud,
             background(make_link(site, ca, broker, ack_timeout_s=1.0).run()),
         ):
-            await cloud.until(lambda c: (True, "connected") in statuses(c))
+            await until(lambda: site.link_changes == [True])
             broker.pause()
             site.tell(5)
             await until(lambda: False in site.link_changes)
