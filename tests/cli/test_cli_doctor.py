@@ -176,3 +176,17 @@ def test_doctor_without_a_gateway_still_looks_at_the_rest(tmp_path: Path, capsys
     findings = json.loads(capsys.readouterr().out)
     assert status == 1
     assert {"config", "permission", "daemon"} <= {finding["check"] for finding in findings}
+
+
+def test_each_state_of_a_valve_has_its_own_advice():
+    view = example_view() | {"alarms": []}
+    view["sensors"].pop("cellar")
+    advice = {}
+    for state in ("fault", "unknown", "out_of_service"):
+        view["valves"]["main"]["state"] = state
+        (finding,) = (f for f in building.inspect(view) if f.verdict is not Verdict.OK)
+        advice[state] = finding.advice
+
+    assert "valve lockout main" in advice["fault"]
+    assert "valve close main" in advice["unknown"]
+    assert "valve auto main" in advice["out_of_service"]

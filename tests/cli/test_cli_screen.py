@@ -47,8 +47,8 @@ def test_a_terminal_of_80_by_24_shows_everything_that_matters():
     text = drawn(example_view(), (80, 24), Frame([message(1)], footer=" q quit"))
 
     expected = (
-        "hq-01|ALARM|link up|outbox 2 event, 1 state, 40 tele|Plant room|wet: pump|Main|closed|auto, confirmed|"
-        "Under the pump|WET|missing|unacknowledged, latched|TROUBLE|main closing|q quit"
+        "hq-01|ALARM|link up|outbox 2 event, 1 state, 40 tele|Plant room|wet: pump|Main|closed|"
+        "auto, confirmed|Under the pump|WET|missing|unacknowledged, latched|TROUBLE|main closing|q quit"
     )
     for words in (LEAK, *expected.split("|")):
         assert words in text

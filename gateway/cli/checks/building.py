@@ -64,16 +64,24 @@ def _ailment(sensor: Mapping[str, Any]) -> str:
     return f"{', '.join(sensor['faults']) or 'faulty'}, {seen}"
 
 
+_VALVE_ADVICE = {
+    "fault": "look at the valve; after maintenance: reed-gateway valve lockout {0}, then valve auto {0}",
+    "unknown": "look at the valve; then: reed-gateway valve close {0}, or open {0}",
+    "out_of_service": "when the work is done: reed-gateway valve auto {0}",
+}
+
+
 def _valves(view: Mapping[str, Any]) -> list[Finding]:
     bad = [
-        f"{name}: {valve['state'].replace('_', ' ')}"
+        fail(
+            "valves",
+            f"{name}: {valve['state'].replace('_', ' ')}",
+            _VALVE_ADVICE[valve["state"]].format(name),
+        )
         for name, valve in view["valves"].items()
-        if valve["state"] in ("fault", "unknown", "out_of_service")
+        if valve["state"] in _VALVE_ADVICE
     ]
-    advice = "look at the valve; then try: reed-gateway valve exercise VALVE"
-    return [fail("valves", text, advice) for text in bad] or [
-        ok("valves", f"all {len(view['valves'])} ready")
-    ]
+    return bad or [ok("valves", f"all {len(view['valves'])} ready")]
 
 
 def _alarms(view: Mapping[str, Any]) -> list[Finding]:
