@@ -8,7 +8,6 @@ from gateway.domain.model import FrameRejected, Reading, SensorRead
 from gateway.domain.ports import Advert, Board, Emit
 from gateway.errors import ConfigError, DecodeError
 
-KEY_BYTES = 16
 _FULL_PERCENT = 100
 
 

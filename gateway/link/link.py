@@ -39,7 +39,6 @@ class Link:
         self._up = False
         self._since_s: float | None = None
         self._detail = "connecting"
-        self._now = asyncio.Event()
 
     def view(self, now_s: float) -> dict[str, Json]:
         """Return the link's part of the view.
@@ -54,10 +53,6 @@ class Link:
             "sessions": self._sessions,
             "commands_refused": dict(self._inbox.refused),
         }
-
-    def retry_now(self) -> None:
-        """End the present pause between two attempts."""
-        self._now.set()
 
     async def run(self) -> None:
         """Keep a session with the broker until cancelled; every failure of it is met by another attempt."""
@@ -107,9 +102,4 @@ class Link:
         self._host.emit(LinkChanged(up))
 
     async def _pause(self) -> None:
-        self._now.clear()
-        try:
-            async with asyncio.timeout(self._backoff.pause_s(random.random())):  # noqa: S311  # no secret
-                await self._now.wait()
-        except TimeoutError:
-            pass
+        await asyncio.sleep(self._backoff.pause_s(random.random()))  # noqa: S311  # no secret
