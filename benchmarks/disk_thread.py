@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.report import Row, show
-from gateway.domain.model import SYSTEM, Channel, Record
+from gateway.domain.commands import Record
+from gateway.domain.model import SYSTEM, Channel
 from gateway.domain.ports import MessageId
 from gateway.store.config import Config
 from gateway.store.report import BootInfo

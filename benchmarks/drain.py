@@ -22,7 +22,8 @@ import aiomqtt
 from benchmarks.report import Row, at_least, show
 from gateway.cli.demo import devca
 from gateway.cli.demo.broker import Broker
-from gateway.domain.model import Channel, Event, LinkChanged
+from gateway.domain.events import Event, LinkChanged
+from gateway.domain.model import Channel
 from gateway.domain.ports import MessageId
 from gateway.link import tls, wire
 from gateway.link.config import Config

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from gateway.app import daemon, gateway
 from gateway.config.read import read
-from gateway.domain.model import Channel, Publish
+from gateway.domain.commands import Publish
+from gateway.domain.model import Channel
 from gateway.domain.ports import Advert, InputSpec, OutputLine
 
 FILL = 10_000

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.app.apart import run_apart
-from gateway.domain.model import AdapterFailed, AdapterRecovered
+from gateway.domain.events import AdapterFailed, AdapterRecovered
 from gateway.domain.ports import Emit
 from gateway.errors import GatewayError
 

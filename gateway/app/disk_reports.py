@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from gateway.domain.model import AdapterFailed, AdapterRecovered, Channel, Json, Publish
+from gateway.domain.commands import Publish
+from gateway.domain.events import AdapterFailed, AdapterRecovered
+from gateway.domain.model import Channel, Json
 from gateway.domain.ports import Emit
 from gateway.link import wire
 from gateway.store.report import ReportKind, StoreReport

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from gateway.domain.model import Command, DeadlinePassed, Event
+from gateway.domain.commands import Command
+from gateway.domain.events import DeadlinePassed, Event
 
 _SOONEST_S = 0.001
 """A deadline in the past is served after this, so that a wrong one cannot starve the loop."""

@@ -7,17 +7,8 @@ from collections.abc import Callable, Iterable
 from gateway.app.clock import WallClock
 from gateway.app.hardware import Hardware
 from gateway.app.messages import Messages
-from gateway.domain.model import (
-    AnswerRequest,
-    CoilFailed,
-    Command,
-    Event,
-    Indicate,
-    Publish,
-    Record,
-    Remember,
-    SetCoil,
-)
+from gateway.domain.commands import AnswerRequest, Command, Indicate, Publish, Record, Remember, SetCoil
+from gateway.domain.events import CoilFailed, Event
 from gateway.errors import DriverError
 from gateway.store.store import Store
 

@@ -30,22 +30,10 @@ from gateway.app.parts import Parts
 from gateway.config.model import Config
 from gateway.config.read import read
 from gateway.control.server import serve
+from gateway.domain.commands import Command, Publish, Record, Remember, SetCoil
 from gateway.domain.core import Core
-from gateway.domain.model import (
-    SYSTEM,
-    AdapterFailed,
-    AdapterRecovered,
-    Channel,
-    Coil,
-    Command,
-    Json,
-    LinkChanged,
-    Publish,
-    Record,
-    Remember,
-    SetCoil,
-    ValveFound,
-)
+from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged, ValveFound
+from gateway.domain.model import SYSTEM, Channel, Coil, Json
 from gateway.domain.site import OnDaemonLoss
 from gateway.errors import ConfigError
 from gateway.link.host import Host

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from gateway.domain.model import AdapterFailed, AdapterRecovered
+from gateway.domain.events import AdapterFailed, AdapterRecovered
 from gateway.domain.ports import Advert, Board, Emit, InputSpec, OutputLine
 
 log = logging.getLogger(__name__)

@@ -16,16 +16,10 @@ from gateway.app.bulkhead import keep_running
 from gateway.app.guard import GuardedBoard
 from gateway.app.valve_port import ValvePort
 from gateway.config.model import Config
+from gateway.domain.commands import Indicate, SetCoil
+from gateway.domain.events import AdapterFailed, AdapterRecovered, ButtonChanged, ValveFound
 from gateway.domain.indicator import SILENT
-from gateway.domain.model import (
-    AdapterFailed,
-    AdapterRecovered,
-    ButtonChanged,
-    Indicate,
-    LedPattern,
-    SetCoil,
-    ValveFound,
-)
+from gateway.domain.model import LedPattern
 from gateway.domain.ports import Board, Emit, InputSpec, OutputLine
 from gateway.drivers import sensors
 from gateway.drivers.indicator import Indicator

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway.app.clock import WallClock
 from gateway.app.notify import Notifier
-from gateway.domain.model import Remember
+from gateway.domain.commands import Remember
 
 log = logging.getLogger(__name__)
 

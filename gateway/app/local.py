@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from gateway import __version__
 from gateway.app.messages import Messages
 from gateway.control.daemon import Message
+from gateway.domain.commands import AnswerRequest
 from gateway.domain.core import Core
-from gateway.domain.model import AnswerRequest, Event, Json
+from gateway.domain.events import Event
+from gateway.domain.model import Json
 from gateway.domain.ports import Emit
 from gateway.store.store import Store
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from gateway.app.clock import WallClock
 from gateway.control.daemon import Message
-from gateway.domain.model import AnswerRequest, Channel, Json, Publish
+from gateway.domain.commands import AnswerRequest, Publish
+from gateway.domain.model import Channel, Json
 from gateway.domain.ports import MessageId
 from gateway.link import wire
 from gateway.store.store import Store

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from gateway.config.model import ValveLines
-from gateway.domain.model import Coil, EndSwitchChanged, Position, ValveFound
+from gateway.domain.events import EndSwitchChanged, ValveFound
+from gateway.domain.model import Coil, Position
 from gateway.domain.ports import Board, Emit, InputSpec, OutputLine
 from gateway.errors import DriverError
 

@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.control.connection import Ongoing
 from gateway.control.daemon import Daemon
-from gateway.domain.model import AnswerRequest
+from gateway.domain.commands import AnswerRequest
 
 ANSWER_TIMEOUT_S = 180.0
 """A valve may run for its longest time, try again, and then say so."""

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain.model import AnswerRequest, Channel, Event, Json
+from gateway.domain.commands import AnswerRequest
+from gateway.domain.events import Event
+from gateway.domain.model import Channel, Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,16 @@ from gateway.control.connection import INTERFACE, Method, Ongoing
 from gateway.control.daemon import Daemon
 from gateway.control.peer import may_actuate
 from gateway.control.stream import EventStream, Snapshots, WatchStream
-from gateway.domain.model import (
+from gateway.domain.events import (
     AcknowledgeRequested,
-    Actor,
-    ActorKind,
     Event,
     ExerciseRequested,
-    Json,
-    Request,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
     WalkTestRequested,
-    Wish,
 )
+from gateway.domain.model import Actor, ActorKind, Json, Request, Wish
 
 Cause: TypeAlias = Annotated[str, msgspec.Meta(max_length=500)]
 GivenCause: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]

@@ -15,39 +15,32 @@ Rules that hold for every call, whatever came before (tests/domain/test_core_inv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.domain import button, indicator, presses, view
-from gateway.domain.alarm import AlarmTable
-from gateway.domain.arbiter import Arbiter
-from gateway.domain.button import Button
+from gateway.domain import indicator, view
+from gateway.domain.alarm.table import AlarmTable
+from gateway.domain.authority import button, presses
+from gateway.domain.authority.arbiter import Arbiter
+from gateway.domain.authority.button import Button
+from gateway.domain.authority.override import Mode
+from gateway.domain.authority.requests import MEMORY_LOST, Requests
+from gateway.domain.commands import Command, Indicate, Record, Remember, SetCoil
 from gateway.domain.effects import Clear, Effect, Raise, Why
-from gateway.domain.model import (
-    Actor,
-    ActorKind,
+from gateway.domain.events import (
     AdapterFailed,
     AdapterRecovered,
     ButtonChanged,
     CoilFailed,
-    Command,
     DeadlinePassed,
     EndSwitchChanged,
     Event,
     FrameRejected,
-    Indicate,
-    Json,
-    LedPattern,
     LinkChanged,
-    Record,
-    Remember,
     SensorFaulted,
     SensorRead,
-    SetCoil,
-    SignalClass,
     ValveFound,
 )
-from gateway.domain.override import Mode
-from gateway.domain.requests import MEMORY_LOST, Requests
+from gateway.domain.leak.watch import Demand, Turn, Watch
+from gateway.domain.model import Actor, ActorKind, Json, LedPattern, SignalClass
 from gateway.domain.site import Site
-from gateway.domain.watch import Demand, Turn, Watch
 
 _DENIED_SHOWN_S = 3.0
 _MOMENTARY = Clear(MEMORY_LOST.kind, MEMORY_LOST.subject)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.domain.model import Actor, Command, SignalClass
+from gateway.domain.commands import Command
+from gateway.domain.model import Actor, SignalClass
 
 
 @dataclass(frozen=True, slots=True)

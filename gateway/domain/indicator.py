@@ -6,8 +6,9 @@ The light counts flashes while the button is held, so that a person can let go a
 
 from collections.abc import Mapping
 
-from gateway.domain.alarm import AlarmTable
-from gateway.domain.model import Indicate, LedPattern, SignalClass, SounderPattern
+from gateway.domain.alarm.table import AlarmTable
+from gateway.domain.commands import Indicate
+from gateway.domain.model import LedPattern, SignalClass, SounderPattern
 
 Rhythm = tuple[float, ...]
 

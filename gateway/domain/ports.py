@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from gateway.domain.model import Channel, Event
+from gateway.domain.events import Event
+from gateway.domain.model import Channel
 
 Emit = Callable[[Event], None]
 """Hand an event to the core: synchronous, from the loop's thread only; valves have moved on return."""

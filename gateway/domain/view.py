@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.domain.model import Indicate, Json, SignalClass
+from gateway.domain.commands import Indicate
+from gateway.domain.model import Json, SignalClass
 
 _WORST_FIRST = (SignalClass.ALARM, SignalClass.SUPERVISORY, SignalClass.TROUBLE)
 

@@ -4,7 +4,8 @@ import re
 from asyncio import get_running_loop
 from collections.abc import Callable
 
-from gateway.domain.model import FrameRejected, Reading, SensorRead
+from gateway.domain.events import FrameRejected, SensorRead
+from gateway.domain.model import Reading
 from gateway.domain.ports import Advert, Board, Emit
 from gateway.errors import ConfigError, DecodeError
 

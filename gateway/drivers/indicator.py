@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import cycle
 
+from gateway.domain.commands import Indicate
 from gateway.domain.indicator import RHYTHMS, SOUNDS, Rhythm
-from gateway.domain.model import Indicate, LedPattern, SounderPattern
+from gateway.domain.model import LedPattern, SounderPattern
 from gateway.domain.ports import OutputLine
 from gateway.errors import DriverError
 

@@ -7,18 +7,15 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from gateway.domain.model import (
+from gateway.domain.events import (
     AcknowledgeRequested,
-    Actor,
-    ActorKind,
     Event,
     ExerciseRequested,
-    Request,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
-    Wish,
 )
+from gateway.domain.model import Actor, ActorKind, Request, Wish
 from gateway.errors import CommandError
 from gateway.link.wire import VERSION, Stamp
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.domain.model import Command, Json
+from gateway.domain.commands import Command
+from gateway.domain.model import Json
 from gateway.domain.ports import Emit, Outbox
 from gateway.link.wire import Origin, Stamp
 

@@ -9,7 +9,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from gateway.domain.model import AnswerRequest, Channel, Json, Publish
+from gateway.domain.commands import AnswerRequest, Publish
+from gateway.domain.model import Channel, Json
 from gateway.errors import CommandError, StoreError
 from gateway.link.host import Host
 from gateway.link.keys import CommandKeys

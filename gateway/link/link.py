@@ -9,7 +9,8 @@ import importlib
 import random
 from typing import TYPE_CHECKING
 
-from gateway.domain.model import Json, LinkChanged
+from gateway.domain.events import LinkChanged
+from gateway.domain.model import Json
 from gateway.domain.ports import MessageId
 from gateway.errors import LinkError
 from gateway.link.backoff import Backoff

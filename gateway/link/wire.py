@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.domain.model import AnswerRequest, Channel, Json
+from gateway.domain.commands import AnswerRequest
+from gateway.domain.model import Channel, Json
 
 VERSION: Final = 1
 PAYLOAD_MAX_BYTES: Final = 128 * 1024

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from gateway.domain.model import Channel, Json, Record, Remember
+from gateway.domain.commands import Record, Remember
+from gateway.domain.model import Channel, Json
 from gateway.domain.ports import MessageId, OutboxRow
 from gateway.errors import StoreError
 from gateway.store import epochs, journal, memory

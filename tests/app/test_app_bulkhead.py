@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.app.bulkhead import Patience, keep_running
-from gateway.domain.model import AdapterFailed, AdapterRecovered, Event
+from gateway.domain.events import AdapterFailed, AdapterRecovered, Event
 from gateway.errors import DriverError
 
 QUICK = Patience(first_pause_s=0.001, longest_pause_s=0.004, stable_s=0.02)

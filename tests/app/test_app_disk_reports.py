@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from gateway.app.disk_reports import DiskReports
-from gateway.domain.model import AdapterFailed, AdapterRecovered, Channel, Event, Publish
+from gateway.domain.commands import Publish
+from gateway.domain.events import AdapterFailed, AdapterRecovered, Event
+from gateway.domain.model import Channel
 from gateway.store.report import ReportKind, SeqRange, StoreReport
 
 

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.app.emitter import Emitter
-from gateway.domain.model import (
-    AdapterFailed,
-    AdapterRecovered,
-    Coil,
-    Command,
-    DeadlinePassed,
-    Event,
-    SetCoil,
-)
+from gateway.domain.commands import Command, SetCoil
+from gateway.domain.events import AdapterFailed, AdapterRecovered, DeadlinePassed, Event
+from gateway.domain.model import Coil
 
 CLOSE = SetCoil("main", Coil.CLOSE, energised=True)
 

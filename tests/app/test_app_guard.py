@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.app.guard import GuardedBoard
-from gateway.domain.model import AdapterFailed, AdapterRecovered, Event
+from gateway.domain.events import AdapterFailed, AdapterRecovered, Event
 from gateway.domain.ports import Advert, InputSpec
 from tests.fakes.board import FakeBoard
 

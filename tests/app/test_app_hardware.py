@@ -10,17 +10,17 @@ import pytest
 from gateway.app.execute import Executor
 from gateway.app.hardware import Hardware
 from gateway.config.read import read
-from gateway.domain.model import (
+from gateway.domain.commands import SetCoil
+from gateway.domain.events import (
     AdapterFailed,
     AdapterRecovered,
     ButtonChanged,
-    Coil,
     CoilFailed,
     Event,
     SensorRead,
-    SetCoil,
     ValveFound,
 )
+from gateway.domain.model import Coil
 from gateway.drivers.sensors import contact
 from gateway.errors import DriverError
 from tests.fakes.board import FakeBoard, FakeLine

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.__main__ import main
-from gateway.domain.model import ShelveRequested, ValveRequested, Wish
+from gateway.domain.events import ShelveRequested, ValveRequested
+from gateway.domain.model import Wish
 from tests.fakes.gateway import LEAK, Served, served
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.__main__ import main
-from gateway.domain.model import AcknowledgeRequested, ValveRequested
+from gateway.domain.events import AcknowledgeRequested, ValveRequested
 from tests.fakes.gateway import LEAK, FakeGateway, served
 from tests.fakes.terminal import Terminal
 

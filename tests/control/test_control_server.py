@@ -8,7 +8,8 @@ from varlink.scanner import Interface
 
 from gateway.control.client import Client
 from gateway.control.service import interface_description
-from gateway.domain.model import Actor, ActorKind, ResetRequested, ShelveRequested, ValveRequested, Wish
+from gateway.domain.events import ResetRequested, ShelveRequested, ValveRequested
+from gateway.domain.model import Actor, ActorKind, Wish
 from gateway.errors import ControlError
 from tests.control.wire import call, raw, until
 from tests.fakes.gateway import LEAK, Served

@@ -5,22 +5,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.domain.alarm import MAX_SHELVED_S, AlarmTable
-from gateway.domain.alarm_state import DOUBTFUL_S
+from gateway.domain.alarm.state import DOUBTFUL_S
+from gateway.domain.alarm.table import MAX_SHELVED_S, AlarmTable
+from gateway.domain.commands import AnswerRequest, Command, Publish, Record, Remember
 from gateway.domain.effects import Clear, Raise
-from gateway.domain.model import (
-    Actor,
-    ActorKind,
-    AnswerRequest,
-    Channel,
-    Command,
-    Json,
-    Publish,
-    Record,
-    Remember,
-    Request,
-    SignalClass,
-)
+from gateway.domain.model import Actor, ActorKind, Channel, Json, Request, SignalClass
 
 LEAK = Raise("leak", "zone/cellar", SignalClass.ALARM, "wet: sink", latched=True, correlation_id="7-1")
 LEAK_OVER = Clear("leak", "zone/cellar")

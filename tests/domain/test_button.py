@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.domain import button
-from gateway.domain.button import Button, Press
+from gateway.domain.authority import button
+from gateway.domain.authority.button import Button, Press
 from gateway.domain.effects import Clear, Raise
 from gateway.domain.model import LedPattern
 from gateway.domain.site import ButtonSpec, OverridePolicy

@@ -1,24 +1,17 @@
 """Scenes from the life of a building, told to the core as events."""
 
-from gateway.domain.model import (
+from gateway.domain.commands import Indicate, SetCoil
+from gateway.domain.events import (
     AcknowledgeRequested,
-    ActorKind,
     AdapterFailed,
     AdapterRecovered,
-    Coil,
-    Indicate,
-    LedPattern,
     LinkChanged,
-    Position,
-    Reading,
     ResetRequested,
     SensorRead,
-    SetCoil,
-    SounderPattern,
     ValveFound,
     WalkTestRequested,
-    Wish,
 )
+from gateway.domain.model import ActorKind, Coil, LedPattern, Position, Reading, SounderPattern, Wish
 from tests.fakes.site import ALL_OPEN, Stage
 
 LEAK = "leak/zone/plant"

@@ -4,32 +4,26 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.domain.model import (
+from gateway.domain.commands import Command, Record, SetCoil
+from gateway.domain.events import (
     AcknowledgeRequested,
-    ActorKind,
     AdapterFailed,
     ButtonChanged,
-    Coil,
     CoilFailed,
-    Command,
     DeadlinePassed,
     EndSwitchChanged,
     ExerciseRequested,
     FrameRejected,
     LinkChanged,
-    Position,
-    Reading,
-    Record,
     ResetRequested,
     SensorFaulted,
     SensorRead,
-    SetCoil,
     ShelveRequested,
     ValveFound,
     ValveRequested,
     WalkTestRequested,
-    Wish,
 )
+from gateway.domain.model import ActorKind, Coil, Position, Reading, Wish
 from gateway.domain.site import OverridePolicy
 from tests.fakes.site import ALL_OPEN, Stage, small_site
 

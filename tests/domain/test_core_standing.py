@@ -4,24 +4,20 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.domain.model import (
+from gateway.domain.commands import SetCoil
+from gateway.domain.events import (
     AcknowledgeRequested,
-    ActorKind,
     AdapterFailed,
     ButtonChanged,
-    Coil,
     DeadlinePassed,
     ExerciseRequested,
-    Position,
-    Reading,
     ResetRequested,
     SensorRead,
-    SetCoil,
     ValveFound,
     ValveRequested,
     WalkTestRequested,
-    Wish,
 )
+from gateway.domain.model import ActorKind, Coil, Position, Reading, Wish
 from gateway.domain.site import Action, OverridePolicy, Site, ZoneSpec
 from tests.fakes.site import ALL_OPEN, Stage, small_site
 

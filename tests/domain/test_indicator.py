@@ -1,9 +1,10 @@
 import pytest
 
-from gateway.domain.alarm import AlarmTable
+from gateway.domain.alarm.table import AlarmTable
+from gateway.domain.commands import Indicate
 from gateway.domain.effects import Clear, Raise
 from gateway.domain.indicator import RHYTHMS, SILENT, SOUNDS, choose
-from gateway.domain.model import Actor, ActorKind, Indicate, LedPattern, Request, SignalClass, SounderPattern
+from gateway.domain.model import Actor, ActorKind, LedPattern, Request, SignalClass, SounderPattern
 
 LEAK = Raise("leak", "zone/cellar", SignalClass.ALARM, latched=True)
 BATTERY = Raise("battery-low", "sensor/sink", SignalClass.TROUBLE)

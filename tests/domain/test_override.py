@@ -1,8 +1,8 @@
 """Overrides: how they end, and what a leak does to them."""
 
-from gateway.domain import override
+from gateway.domain.authority import override
+from gateway.domain.authority.override import Mode
 from gateway.domain.model import Position
-from gateway.domain.override import Mode
 from gateway.domain.site import OverridePolicy
 
 POLICY = OverridePolicy()

@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.domain import sensor as sensors
+from gateway.domain.commands import Publish, Remember
 from gateway.domain.effects import Clear, Effect, Raise
-from gateway.domain.health import SUSPICION_S
-from gateway.domain.model import Channel, Json, Publish, Reading, Remember, SignalClass
-from gateway.domain.sensor import CHATTER_CHANGES, CHATTER_QUIET_S, TELEMETRY_EVERY_S, Sensor
+from gateway.domain.leak import sensor as sensors
+from gateway.domain.leak.health import SUSPICION_S
+from gateway.domain.leak.sensor import CHATTER_CHANGES, CHATTER_QUIET_S, TELEMETRY_EVERY_S, Sensor
+from gateway.domain.model import Channel, Json, Reading, SignalClass
 from gateway.domain.site import SensorSpec
 
 CONTACT = SensorSpec(id="sink", kind="contact")

@@ -2,10 +2,12 @@
 
 import pytest
 
+from gateway.domain.commands import Record, Remember, SetCoil
 from gateway.domain.effects import Raise
-from gateway.domain.model import ActorKind, Coil, Position, Record, Remember, SetCoil, SignalClass, ValveFound
+from gateway.domain.events import ValveFound
+from gateway.domain.model import ActorKind, Coil, Position, SignalClass
 from gateway.domain.site import ValveKind
-from gateway.domain.valve import ValveState, deadline_s, found, view
+from gateway.domain.valve.machine import ValveState, deadline_s, found, view
 from tests.fakes.valve_rig import LEAK, PERSON, Rig, spec
 
 OPEN, CLOSED = Position.OPEN, Position.CLOSED

@@ -6,9 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.domain.model import Coil, Position, SetCoil
+from gateway.domain.commands import SetCoil
+from gateway.domain.model import Coil, Position
 from gateway.domain.site import ValveKind
-from gateway.domain.valve import ValveState
+from gateway.domain.valve.machine import ValveState
 from tests.fakes.valve_rig import BOTH, LEAK, Rig, spec
 
 SWITCHES = st.sampled_from([frozenset[str](), frozenset({"open"}), frozenset({"closed"}), BOTH])

@@ -5,22 +5,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.domain import sensor as sensing
-from gateway.domain import zone as zones
+from gateway.domain.commands import AnswerRequest, Publish, Record
 from gateway.domain.effects import Clear, Effect, Raise
-from gateway.domain.model import (
-    Actor,
-    ActorKind,
-    AnswerRequest,
-    Publish,
-    Reading,
-    Record,
-    Request,
-    SignalClass,
-)
+from gateway.domain.leak import sensor as sensing
+from gateway.domain.leak import zone as zones
+from gateway.domain.leak.walk_test import LONGEST_S
+from gateway.domain.leak.zone import SETTLE_S, Phase, Zone
+from gateway.domain.model import Actor, ActorKind, Reading, Request, SignalClass
 from gateway.domain.site import Action, SensorSpec, ZoneSpec
-from gateway.domain.walk_test import LONGEST_S
-from gateway.domain.zone import SETTLE_S, Phase, Zone
 
 NAMES = ("bath", "cellar", "sink")
 SPEC = ZoneSpec(id="ground", sensors=NAMES, valves=("main",), confirm_s=5.0, quorum=1, dry_hold_s=60.0)

@@ -5,7 +5,8 @@ from habluetooth import BluetoothServiceInfoBleak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.model import Reading, SensorRead
+from gateway.domain.events import SensorRead
+from gateway.domain.model import Reading
 from gateway.domain.ports import Advert
 from gateway.drivers.sensors.bthome import Config, decode
 from gateway.errors import DecodeError

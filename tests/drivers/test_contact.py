@@ -1,6 +1,7 @@
 import pytest
 
-from gateway.domain.model import Reading, SensorRead
+from gateway.domain.events import SensorRead
+from gateway.domain.model import Reading
 from gateway.drivers.sensors.contact import Config, line_of
 from gateway.errors import ConfigError
 from tests.fakes.board import FakeBoard

@@ -4,8 +4,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.domain.commands import Indicate
 from gateway.domain.indicator import RHYTHMS, SOUNDS
-from gateway.domain.model import Indicate, LedPattern, SounderPattern
+from gateway.domain.model import LedPattern, SounderPattern
 from gateway.drivers.indicator import Indicator
 from gateway.errors import DriverError
 from tests.fakes.board import FakeLine

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xiaomi_ble.parser import XiaomiBluetoothDeviceData
 
-from gateway.domain.model import FrameRejected, Reading, SensorRead
+from gateway.domain.events import FrameRejected, SensorRead
+from gateway.domain.model import Reading
 from gateway.domain.ports import Advert
 from gateway.drivers.sensors.mibeacon import Config, decode
 from gateway.errors import DecodeError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.model import FrameRejected
+from gateway.domain.events import FrameRejected
 from gateway.domain.ports import Advert
 from gateway.drivers import sensors
 from gateway.drivers.sensors import Sensor, kinds, load

@@ -16,20 +16,17 @@ from typing import Self
 from gateway.control.config import Config
 from gateway.control.daemon import Message
 from gateway.control.server import serve
-from gateway.domain.model import (
+from gateway.domain.commands import AnswerRequest
+from gateway.domain.events import (
     AcknowledgeRequested,
-    AnswerRequest,
-    Channel,
     Event,
     ExerciseRequested,
-    Json,
-    Request,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
     WalkTestRequested,
-    Wish,
 )
+from gateway.domain.model import Channel, Json, Request, Wish
 
 LEAK = "leak/zone/plant-room"
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.domain.model import Event
+from gateway.domain.events import Event
 from gateway.drivers import ccm
 from gateway.drivers.sensors import load
 from tests.fakes.board import FakeBoard

@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.domain.model import Channel, Remember
+from gateway.domain.commands import Remember
+from gateway.domain.model import Channel
 from gateway.errors import StoreError
 from gateway.store.config import Config
 from gateway.store.report import BootInfo, StoreReport

@@ -1,29 +1,17 @@
 """A small site with every kind of valve, and a stage on which the core plays: it keeps time and the coils."""
 
+from gateway.domain.commands import AnswerRequest, Command, Publish, Record, Remember, SetCoil
 from gateway.domain.core import Core
-from gateway.domain.model import (
-    Actor,
-    ActorKind,
-    AnswerRequest,
+from gateway.domain.events import (
     ButtonChanged,
-    Coil,
-    Command,
     DeadlinePassed,
     EndSwitchChanged,
     Event,
-    Json,
-    Position,
-    Publish,
-    Reading,
-    Record,
-    Remember,
-    Request,
     SensorRead,
-    SetCoil,
     ValveFound,
     ValveRequested,
-    Wish,
 )
+from gateway.domain.model import Actor, ActorKind, Coil, Json, Position, Reading, Request, Wish
 from gateway.domain.site import ButtonSpec, OverridePolicy, SensorSpec, Site, ValveKind, ValveSpec, ZoneSpec
 
 ENDS = frozenset({"open", "closed"})

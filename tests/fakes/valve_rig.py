@@ -3,25 +3,14 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from gateway.domain import valve as machine
+from gateway.domain.commands import Publish, Record, Remember, SetCoil
 from gateway.domain.effects import Clear, Effect, Raise, Why
-from gateway.domain.model import (
-    Actor,
-    ActorKind,
-    Coil,
-    CoilFailed,
-    EndSwitchChanged,
-    Json,
-    Position,
-    Publish,
-    Record,
-    Remember,
-    SetCoil,
-    ValveFound,
-)
+from gateway.domain.events import CoilFailed, EndSwitchChanged, ValveFound
+from gateway.domain.model import Actor, ActorKind, Coil, Json, Position
 from gateway.domain.site import ValveKind, ValveSpec
-from gateway.domain.valve import LONGEST_WAIT_S, Valve, ValveState
-from gateway.domain.valve_motion import LONGEST_PULSE_S
+from gateway.domain.valve import machine
+from gateway.domain.valve.machine import LONGEST_WAIT_S, Valve, ValveState
+from gateway.domain.valve.motion import LONGEST_PULSE_S
 
 EffectT = TypeVar("EffectT", bound=Effect)
 

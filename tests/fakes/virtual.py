@@ -11,8 +11,10 @@ from typing import Any
 
 from gateway.app.hardware import Hardware
 from gateway.config.model import Config
+from gateway.domain.commands import Command, Indicate, Publish, Remember, SetCoil
 from gateway.domain.core import Core
-from gateway.domain.model import Command, DeadlinePassed, Event, Indicate, Json, Publish, Remember, SetCoil
+from gateway.domain.events import DeadlinePassed, Event
+from gateway.domain.model import Json
 from gateway.drivers import ccm
 from gateway.sim.building import Building
 from gateway.sim.direct import DirectBoard

@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.model import (
-    AnswerRequest,
-    Channel,
-    Command,
-    Event,
-    Json,
-    LinkChanged,
-    Publish,
-)
+from gateway.domain.commands import AnswerRequest, Command, Publish
+from gateway.domain.events import Event, LinkChanged
+from gateway.domain.model import Channel, Json
 from gateway.link import wire
 from gateway.link.backoff import Backoff
 from gateway.link.config import Config

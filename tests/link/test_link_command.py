@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from gateway.cli.demo import devca
 from gateway.cli.demo.cloud import Cloud
 from gateway.cli.demo.devca import DevCa
-from gateway.domain.model import (
+from gateway.domain.events import (
     AcknowledgeRequested,
     ExerciseRequested,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
-    Wish,
 )
+from gateway.domain.model import Wish
 from gateway.errors import CommandError
 from gateway.link import command, inbox
 from gateway.link.inbox import Inbox

@@ -6,7 +6,8 @@ import json
 import aiomqtt
 import pytest
 
-from gateway.domain.model import Channel, ValveRequested
+from gateway.domain.events import ValveRequested
+from gateway.domain.model import Channel
 from gateway.link import tls
 from tests.fakes.broker import Broker, DevCa, needs_mosquitto
 from tests.fakes.cloud import Cloud, background, running_cloud

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from jwt import PyJWS
 from referencing import Registry, Resource
 
-from gateway.domain.alarm_state import Alarm, body
+from gateway.domain.alarm.state import Alarm, body
+from gateway.domain.commands import AnswerRequest, Publish
 from gateway.domain.core import Core
 from gateway.domain.effects import Raise
-from gateway.domain.model import SYSTEM, AnswerRequest, Channel, Publish, Reading, SensorRead, SignalClass
+from gateway.domain.events import SensorRead
+from gateway.domain.model import SYSTEM, Channel, Reading, SignalClass
 from gateway.domain.site import SensorSpec, Site, ZoneSpec
 from gateway.errors import CommandError
 from gateway.link import command, envelope, snapshot, wire

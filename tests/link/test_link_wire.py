@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.model import AnswerRequest, Channel
+from gateway.domain.commands import AnswerRequest
+from gateway.domain.model import Channel
 from gateway.errors import DecodeError
 from gateway.link import envelope, wire
 

@@ -8,7 +8,8 @@ import pytest
 
 from gateway.config.model import Config
 from gateway.config.read import read
-from gateway.domain.model import Actor, ActorKind, Coil, Request, ResetRequested, ValveRequested, Wish
+from gateway.domain.events import ResetRequested, ValveRequested
+from gateway.domain.model import Actor, ActorKind, Coil, Request, Wish
 from gateway.sim.building import Building
 from gateway.sim.hands import Battery, Chill, Dry, Forge, Leak, Press, Replay, Soak, Stall
 from gateway.sim.plan import Plan, load, outputs, rails

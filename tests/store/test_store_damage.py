@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.model import SYSTEM, Channel, Record, Remember
+from gateway.domain.commands import Record, Remember
+from gateway.domain.model import SYSTEM, Channel
 from gateway.store.database import PAGE_BYTES
 from gateway.store.report import ReportKind
 from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text, until

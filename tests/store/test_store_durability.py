@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.model import SYSTEM, Channel, Record, Remember
+from gateway.domain.commands import Record, Remember
+from gateway.domain.model import SYSTEM, Channel
 from gateway.store import epochs
 from tests.fakes.killing import kill_again_and_again
 from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text, until

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.model import SYSTEM, Record
+from gateway.domain.commands import Record
+from gateway.domain.model import SYSTEM
 from gateway.store.report import ReportKind
 from tests.fakes.shelf import Shelf
 

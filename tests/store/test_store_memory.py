@@ -1,6 +1,6 @@
 """What is remembered, and when nothing is."""
 
-from gateway.domain.model import Remember
+from gateway.domain.commands import Remember
 from tests.fakes.shelf import Shelf, until
 
 

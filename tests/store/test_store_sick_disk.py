@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.model import Channel, Remember
+from gateway.domain.commands import Remember
+from gateway.domain.model import Channel
 from gateway.errors import StoreError
 from gateway.store.report import ReportKind
 from tests.fakes.shelf import Shelf, bodies, on_disk, take, text, until

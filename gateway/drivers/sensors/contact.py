@@ -8,7 +8,8 @@ from asyncio import get_running_loop
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.domain.model import Reading, SensorRead
+from gateway.domain.events import SensorRead
+from gateway.domain.model import Reading
 from gateway.domain.ports import Board, Emit, InputSpec
 from gateway.drivers.sensors import Sensor
 from gateway.errors import ConfigError

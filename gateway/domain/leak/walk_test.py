@@ -7,10 +7,11 @@ when it has said wet and then dry. What is still wet at the end is a leak like a
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gateway.domain.commands import Publish, Record
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.evolve import replace
-from gateway.domain.model import SYSTEM, Actor, Channel, Json, Publish, Record, Request, SignalClass
-from gateway.domain.sensor import Sensor, is_wet
+from gateway.domain.leak.sensor import Sensor, is_wet
+from gateway.domain.model import SYSTEM, Actor, Channel, Json, Request, SignalClass
 from gateway.domain.site import ZoneSpec
 
 LONGEST_S = 3600.0

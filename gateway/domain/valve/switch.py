@@ -3,7 +3,7 @@
 from gateway.domain.effects import Why
 from gateway.domain.evolve import replace
 from gateway.domain.model import SYSTEM, Position
-from gateway.domain.valve_model import (
+from gateway.domain.valve.model import (
     BOTH_SWITCHES,
     FAIL_TO_CLOSE,
     FAIL_TO_OPEN,
@@ -12,7 +12,7 @@ from gateway.domain.valve_model import (
     ValveState,
     resting,
 )
-from gateway.domain.valve_turn import Turn
+from gateway.domain.valve.turn import Turn
 
 
 def moved(turn: Turn, end: Position) -> None:

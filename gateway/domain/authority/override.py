@@ -6,15 +6,16 @@
                               |  +-----long press--> hold
                               +--expiry--> none, and leak protection closes the valve
 
-Ending an override never opens a valve by itself: authority.py sees to that.
+Ending an override never opens a valve by itself: ranks.py sees to that.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.domain.commands import Record, Remember
 from gateway.domain.effects import Clear, Effect, Raise, Why
 from gateway.domain.evolve import replace
-from gateway.domain.model import Json, Position, Record, Remember, SignalClass
+from gateway.domain.model import Json, Position, SignalClass
 from gateway.domain.site import OverridePolicy
 
 

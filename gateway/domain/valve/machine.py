@@ -1,6 +1,6 @@
 """Valve controller: one pure state machine for all kinds of drive.
 
-    found                  -> as valve_found.py lists; nothing moves
+    found                  -> as found.py lists; nothing moves
     OPEN, UNKNOWN, OPENING -- drive(CLOSED) --> CLOSING -- switch or time --> CLOSED
     CLOSED, UNKNOWN        -- drive(OPEN) ----> OPENING -- switch or time --> OPEN
     CLOSING                -- too long twice -> FAULT   -- drive(CLOSED), every retry_every_s --> CLOSING
@@ -19,21 +19,16 @@ Rules:
 * SetCoil effects come first in every list, each with a record of actor and cause.
 """
 
-from gateway.domain import travel, valve_motion, valve_switch
 from gateway.domain.effects import Effect, Why
+from gateway.domain.events import CoilFailed, DeadlinePassed, EndSwitchChanged, ValveFound
 from gateway.domain.evolve import replace
-from gateway.domain.model import (
-    Coil,
-    CoilFailed,
-    DeadlinePassed,
-    EndSwitchChanged,
-    Json,
-    Position,
-    ValveFound,
-)
+from gateway.domain.model import Coil, Json, Position
 from gateway.domain.site import ValveKind, ValveSpec
-from gateway.domain.valve_found import adopt
-from gateway.domain.valve_model import (
+from gateway.domain.valve import motion as valve_motion
+from gateway.domain.valve import switch as valve_switch
+from gateway.domain.valve import travel
+from gateway.domain.valve.found import adopt
+from gateway.domain.valve.model import (
     BOTH_SWITCHES,
     COIL_FAILED,
     EXERCISE_CUT,
@@ -47,7 +42,7 @@ from gateway.domain.valve_model import (
     ValveState,
     resting,
 )
-from gateway.domain.valve_turn import Turn
+from gateway.domain.valve.turn import Turn
 
 __all__ = [
     "Valve",

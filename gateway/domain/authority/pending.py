@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from gateway.domain.authority import StoredWish
-from gateway.domain.model import AnswerRequest, Position
-from gateway.domain.valve import ValveState
+from gateway.domain.authority.ranks import StoredWish
+from gateway.domain.commands import AnswerRequest
+from gateway.domain.model import Position
+from gateway.domain.valve.machine import ValveState
 
 EXPIRED = "expired"
 

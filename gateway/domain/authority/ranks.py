@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.domain.authority.override import Mode, Override
 from gateway.domain.effects import Why
 from gateway.domain.evolve import replace
 from gateway.domain.model import Actor, ActorKind, Position, Request, Wish
-from gateway.domain.override import Mode, Override
-from gateway.domain.valve import ValveState
+from gateway.domain.valve.machine import ValveState
 
 
 class Rank(StrEnum):

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.domain import travel
 from gateway.domain.model import Json, Position
-from gateway.domain.valve_model import CONDITIONS, FAULTS, Valve, ValveState
+from gateway.domain.valve import travel
+from gateway.domain.valve.model import CONDITIONS, FAULTS, Valve, ValveState
 
 
 @dataclass(frozen=True, slots=True)

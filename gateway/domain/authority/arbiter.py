@@ -6,32 +6,20 @@ what an authorised person did (`_obey(..., may_open=True)`). Everything automati
 
 from collections.abc import Mapping
 
-from gateway.domain import authority as masters
-from gateway.domain import override as overrides
-from gateway.domain import valve as machine
-from gateway.domain.authority import Authority, Rank, StoredWish
+from gateway.domain.authority import override as overrides
+from gateway.domain.authority import ranks as masters
+from gateway.domain.authority.override import Mode, Override
+from gateway.domain.authority.pending import EXPIRED, Pending
+from gateway.domain.authority.ranks import Authority, Rank, StoredWish
+from gateway.domain.commands import AnswerRequest, Remember
 from gateway.domain.effects import Clear, Effect, Raise, Why
+from gateway.domain.events import CoilFailed, EndSwitchChanged, ValveFound
 from gateway.domain.evolve import replace
-from gateway.domain.model import (
-    SYSTEM,
-    Actor,
-    ActorKind,
-    AnswerRequest,
-    CoilFailed,
-    EndSwitchChanged,
-    Json,
-    Position,
-    Remember,
-    Request,
-    SignalClass,
-    ValveFound,
-    Wish,
-)
-from gateway.domain.override import Mode, Override
-from gateway.domain.pending import EXPIRED, Pending
+from gateway.domain.model import SYSTEM, Actor, ActorKind, Json, Position, Request, SignalClass, Wish
 from gateway.domain.site import OverridePolicy, ValveSpec
-from gateway.domain.valve import ValveState
-from gateway.domain.valve_model import FAIL_TO_CLOSE
+from gateway.domain.valve import machine
+from gateway.domain.valve.machine import ValveState
+from gateway.domain.valve.model import FAIL_TO_CLOSE
 
 _SHUT_OR_SHUTTING = (ValveState.CLOSED, ValveState.CLOSING, ValveState.OUT_OF_SERVICE)
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.domain import travel
 from gateway.domain.effects import Why
 from gateway.domain.model import SYSTEM, Coil, Position, SignalClass
 from gateway.domain.site import ValveKind, ValveSpec
+from gateway.domain.valve import travel
 
 FAIL_TO_CLOSE = "fail-to-close"
 FAIL_TO_OPEN = "fail-to-open"

@@ -9,11 +9,11 @@ order. A switch that comes before the valve can have moved stops nothing; the st
 the position counts as assumed.
 """
 
-from gateway.domain import travel
 from gateway.domain.evolve import replace
 from gateway.domain.model import Coil, Json, Position
 from gateway.domain.site import ValveKind
-from gateway.domain.valve_model import (
+from gateway.domain.valve import travel
+from gateway.domain.valve.model import (
     BOTH_SWITCHES,
     COIL,
     EXERCISE_CUT,
@@ -30,7 +30,7 @@ from gateway.domain.valve_model import (
     Valve,
     ValveState,
 )
-from gateway.domain.valve_turn import Turn
+from gateway.domain.valve.turn import Turn
 
 LONGEST_PULSE_S = 1.0
 """A solenoid of a few ohms on a stuck pulse burns; no setting may ask for more."""

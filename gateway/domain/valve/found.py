@@ -9,13 +9,15 @@ spring coil off                               CLOSED, or CLOSING while a switch 
 all off                                       the switch tells; else where it was left, assumed
 """
 
-from gateway.domain import valve_memory, valve_switch
 from gateway.domain.effects import Effect, Why
+from gateway.domain.events import ValveFound
 from gateway.domain.evolve import replace
-from gateway.domain.model import SYSTEM, Coil, Json, Position, ValveFound
+from gateway.domain.model import SYSTEM, Coil, Json, Position
 from gateway.domain.site import ValveKind, ValveSpec
-from gateway.domain.valve_memory import Memory
-from gateway.domain.valve_model import (
+from gateway.domain.valve import memory as valve_memory
+from gateway.domain.valve import switch as valve_switch
+from gateway.domain.valve.memory import Memory
+from gateway.domain.valve.model import (
     BOTH_SWITCHES,
     COIL_FAILED,
     EXERCISE_CUT,
@@ -28,8 +30,8 @@ from gateway.domain.valve_model import (
     ValveState,
     resting,
 )
-from gateway.domain.valve_motion import run_s
-from gateway.domain.valve_turn import Turn
+from gateway.domain.valve.motion import run_s
+from gateway.domain.valve.turn import Turn
 
 _CLOSED_ALONE = frozenset({Position.CLOSED})
 

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.domain import walk_test as walking
+from gateway.domain.commands import AnswerRequest
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.evolve import replace
-from gateway.domain.model import AnswerRequest, Json, Request, SignalClass
-from gateway.domain.sensor import Sensor, can_vote, is_healthy, is_wet, was_wet
+from gateway.domain.leak import walk_test as walking
+from gateway.domain.leak.sensor import Sensor, can_vote, is_healthy, is_wet, was_wet
+from gateway.domain.leak.walk_test import WalkTest
+from gateway.domain.model import Json, Request, SignalClass
 from gateway.domain.site import Action, ZoneSpec
-from gateway.domain.walk_test import WalkTest
 
 SETTLE_S = 5.0
 """A leak is over when all is dry for this long (or `dry_hold_s` if shorter): a splash is not a new leak."""

@@ -7,24 +7,20 @@ building allows it.
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from gateway.domain.alarm import AlarmTable
-from gateway.domain.arbiter import Arbiter
+from gateway.domain.alarm.table import AlarmTable
+from gateway.domain.authority.arbiter import Arbiter
+from gateway.domain.commands import AnswerRequest, Record, SetCoil
 from gateway.domain.effects import Effect, Raise, Why
-from gateway.domain.model import (
+from gateway.domain.events import (
     AcknowledgeRequested,
-    AnswerRequest,
     ExerciseRequested,
-    Record,
-    Request,
     ResetRequested,
-    SetCoil,
     ShelveRequested,
-    SignalClass,
     ValveRequested,
     WalkTestRequested,
-    Wish,
 )
-from gateway.domain.watch import Demand, Watch
+from gateway.domain.leak.watch import Demand, Watch
+from gateway.domain.model import Request, SignalClass, Wish
 
 Asked: TypeAlias = (
     ValveRequested

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from gateway.domain.commands import Publish, Remember
 from gateway.domain.effects import Effect
 from gateway.domain.evolve import replace
-from gateway.domain.health import SUSPICION_S, Health, after_reading, after_time, changes, conditions
-from gateway.domain.model import Channel, Json, Publish, Reading, Remember
-from gateway.domain.replay import Verdict, judge
+from gateway.domain.leak.health import SUSPICION_S, Health, after_reading, after_time, changes, conditions
+from gateway.domain.leak.replay import Verdict, judge
+from gateway.domain.model import Channel, Json, Reading
 from gateway.domain.site import SensorSpec
 
 _Value = TypeVar("_Value", int, float)

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.domain import sensor, zone
 from gateway.domain.effects import Effect
-from gateway.domain.model import FrameRejected, Json, Request, SensorFaulted, SensorRead
-from gateway.domain.sensor import Sensor
+from gateway.domain.events import FrameRejected, SensorFaulted, SensorRead
+from gateway.domain.leak import sensor, zone
+from gateway.domain.leak.sensor import Sensor
+from gateway.domain.leak.zone import Zone
+from gateway.domain.model import Json, Request
 from gateway.domain.site import Site
-from gateway.domain.zone import Zone
 
 
 class Turn(StrEnum):

@@ -14,23 +14,12 @@ by itself, with a restart at the latest, and for class alarm with the next occur
 
 from collections.abc import Mapping
 
-from gateway.domain import alarm_state
-from gateway.domain.alarm_state import Alarm, AlarmState
+from gateway.domain.alarm import state as alarm_state
+from gateway.domain.alarm.state import Alarm, AlarmState
+from gateway.domain.commands import AnswerRequest, Command, Publish, Record, Remember
 from gateway.domain.effects import Clear, Raise
 from gateway.domain.evolve import replace
-from gateway.domain.model import (
-    SYSTEM,
-    Actor,
-    AnswerRequest,
-    Channel,
-    Command,
-    Json,
-    Publish,
-    Record,
-    Remember,
-    Request,
-    SignalClass,
-)
+from gateway.domain.model import SYSTEM, Actor, Channel, Json, Request, SignalClass
 
 MAX_SHELVED_S = 8 * 3600.0
 """One shift: whoever comes next decides again."""

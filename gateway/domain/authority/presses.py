@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from gateway.domain.arbiter import Arbiter
-from gateway.domain.button import Press
+from gateway.domain.authority.arbiter import Arbiter
+from gateway.domain.authority.button import Press
+from gateway.domain.authority.override import Mode
 from gateway.domain.effects import Effect, Why
 from gateway.domain.model import Position
-from gateway.domain.override import Mode
 
 
 def press(

@@ -6,11 +6,12 @@ is news. Filling a list in place keeps the controller's functions short; outside
 
 from collections.abc import Mapping
 
-from gateway.domain import valve_memory
+from gateway.domain.commands import Publish, Record, Remember, SetCoil
 from gateway.domain.effects import Clear, Effect, Raise, Why
 from gateway.domain.evolve import replace
-from gateway.domain.model import Channel, Coil, Json, Publish, Record, Remember, SetCoil
-from gateway.domain.valve_model import CONDITIONS, FAIL_TO_CLOSE, Valve
+from gateway.domain.model import Channel, Coil, Json
+from gateway.domain.valve import memory as valve_memory
+from gateway.domain.valve.model import CONDITIONS, FAIL_TO_CLOSE, Valve
 
 
 class Turn:
