@@ -24,6 +24,7 @@ class Raise:
         kind: e.g. "leak".
         subject: e.g. "zone/plant-room".
         latched: It stays in alarm until a person resets it.
+        places: For a leak at ropes: each sensor with the distance of the water, metres; also in `detail`.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Raise:
     detail: str = ""
     latched: bool = False
     correlation_id: str = ""
+    places: tuple[tuple[str, float], ...] = ()
 
     @property
     def alarm_id(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.domain.model import Coil, Position, Reading, Request, Wish
+from gateway.domain.model import Coil, Json, Occupancy, Position, Reading, Request, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,44 @@ class WalkTestRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterPulsed:
+    """A water meter counted; each pulse is `litres_per_pulse` of its MeterSpec."""
+
+    meter_id: str
+    pulses: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyRequested:
+    """A person says how the building is used from now on."""
+
+    mode: Occupancy
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class TimeTold:
+    """The wall clock, each minute and after each step: periods of flow rules and water use per hour need it.
+
+    Args:
+        unix_s: Seconds since 1970.
+        minute_of_week: Local time, minutes since Monday 00:00.
+        trusted: It may be believed (docs/architecture.md, Time).
+    """
+
+    unix_s: float
+    minute_of_week: int
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRead:
+    """What could not be read at the start (`Core.start(None, ...)`) has been read after all."""
+
+    memory: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
 class AdapterFailed:
     """A part outside core and valves crashed or lost its device; it is being restarted."""
 
@@ -171,6 +209,10 @@ Event: TypeAlias = (
     | ResetRequested
     | ShelveRequested
     | WalkTestRequested
+    | MeterPulsed
+    | OccupancyRequested
+    | TimeTold
+    | MemoryRead
     | AdapterFailed
     | AdapterRecovered
     | LinkChanged

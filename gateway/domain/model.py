@@ -72,6 +72,15 @@ class Channel(IntEnum):
     TELE = 4
 
 
+class Occupancy(StrEnum):
+    """How the building is used just now; flow rules may differ. No mode silences everything."""
+
+    OCCUPIED = "occupied"
+    UNOCCUPIED = "unoccupied"
+    MAINTENANCE = "maintenance"
+    """Plumbers at work: flow rules notify and do not close."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one frame or edge of a sensor says.
@@ -85,6 +94,8 @@ class Reading:
         temperature_degc: Temperature, degrees Celsius.
         battery_low: The sensor's own opinion of its battery.
         tamper: The sensor's own tamper contact.
+        distance_m: Where along the rope the water is, metres from its beginning.
+        fault: What the device says is wrong with itself ("cable break"); "" if it says that nothing is.
     """
 
     format: str
@@ -96,6 +107,8 @@ class Reading:
     battery_low: bool | None = None
     temperature_degc: float | None = None
     tamper: bool | None = None
+    distance_m: float | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

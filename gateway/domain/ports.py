@@ -3,7 +3,7 @@
 The interfaces stand here, beside the decisions that use them, so that every adapter points inwards.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -60,23 +60,113 @@ class OutputLine(Protocol):
         """Drive the line now, without blocking. Raises DriverError."""
 
 
-class Board(Protocol):
-    """All lines and radios of one gateway."""
+@dataclass(frozen=True, slots=True)
+class AnalogSpec:
+    """How to read an analogue input.
+
+    Args:
+        adc: Id of the converter ("adc.<id>" in the configuration).
+        channel: Input of that converter, from 0.
+        every_s: Pause between two samples.
+    """
+
+    adc: str
+    channel: int
+    every_s: float = 0.25
+
+
+class Register(NamedTuple):
+    """A Modbus register: `table` is "input" (read by function 4) or "holding" (3), `address` from 0."""
+
+    table: str
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class PollSpec:
+    """Which registers of a Modbus device to read, again and again.
+
+    Args:
+        port: Id of the serial port ("serial.<id>" in the configuration).
+        unit: The device's address, 1 to 247.
+        registers: All that are wanted; neighbours are read in one request.
+        every_s: Pause between two rounds.
+    """
+
+    port: str
+    unit: int
+    registers: tuple[Register, ...]
+    every_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No answer this time, and why, in words."""
+
+    problem: str
+
+
+class Lines(Protocol):
+    """All digital lines of one gateway.
+
+    A line that cannot be had raises DriverError where it is taken, so that it costs its own valve or sensor only.
+    """
 
     async def open(self) -> None:
         """Connect to the hardware; the other methods work only afterwards. Raises DriverError."""
 
     async def run(self) -> None:
-        """Serve until cancelled. Raises DriverError when the hardware goes away."""
+        """Serve until cancelled. Raises DriverError when the hardware goes away; then all lines are void."""
 
     def watch(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
-        """Enter with the present level; then call `on_level` for each debounced change."""
+        """Enter with the present level; then call `on_level` for each debounced change. Raises DriverError."""
 
     def output(self, line: str, /) -> OutputLine:
         """Take a line for output at the level it has now. Raises DriverError."""
 
+    def button(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
+        """As `watch`, for a button that a person presses."""
+
+    def lamp(self, line: str, /) -> OutputLine:
+        """As `output`, for a light or sounder, which is off until it is set."""
+
+
+class Radio(Protocol):
+    """All Bluetooth adapters of one gateway; adapters that fail or come back are no concern of a listener."""
+
     def listen(self, address: str, on_advert: Callable[[Advert], None], /) -> AbstractContextManager[None]:
         """Call `on_advert` for every advertisement of this address."""
+
+
+class Analog(Protocol):
+    """All analogue inputs of one gateway."""
+
+    def sample(
+        self, spec: AnalogSpec, on_sample: Callable[[float | Failure], None], /
+    ) -> AbstractContextManager[None]:
+        """Call `on_sample` with each sample: the ratio of input to reference voltage, or why there is none.
+
+        Raises DriverError if there is no such input.
+        """
+
+
+class Fieldbus(Protocol):
+    """All serial ports with Modbus devices of one gateway."""
+
+    def poll(
+        self, spec: PollSpec, on_answer: Callable[[Mapping[Register, int] | Failure], None], /
+    ) -> AbstractContextManager[None]:
+        """Call `on_answer` after each round: 16-bit values of all registers, or why there are none.
+
+        Raises DriverError if there is no such port.
+        """
+
+
+class Board(Lines, Radio, Analog, Fieldbus, Protocol):
+    """Everything that one gateway is connected to."""
+
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return what is to run beside the lines, each in its own bulkhead, by the adapter's name."""
 
 
 class MessageId(NamedTuple):

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.domain.model import Occupancy
+
 
 class Action(StrEnum):
     """What a confirmed leak does."""
@@ -125,6 +127,58 @@ class ButtonSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterSpec:
+    """A water meter with a pulse output.
+
+    Args:
+        litres_per_pulse: What one pulse stands for.
+        valves: Ids of the valves through which all of its water flows: each of them, closed, stops the meter.
+        name: For people.
+        passing_l_per_min: More than this with one of its valves closed: the valve lets water through.
+    """
+
+    id: str
+    litres_per_pulse: float
+    valves: tuple[str, ...] = ()
+    name: str = ""
+    passing_l_per_min: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """A part of each week, in minutes since Monday 00:00 local time; `end_min` may lie before `start_min`."""
+
+    start_min: int
+    end_min: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRuleSpec:
+    """Too much water for too long, as BREEAM Wat 03 asks for.
+
+    Args:
+        meter: Id of the meter.
+        above_l_per_min: The flow must stay above this.
+        for_s: For this long.
+        action: What happens then.
+        modes: The rule counts in these modes only; maintenance counts as occupied, but closes nothing.
+        periods: And within these parts of the week; always if empty.
+        pre_alarm_s: Warn this long before closing; who stops the water or overrides meanwhile prevents it.
+        name: For people.
+    """
+
+    id: str
+    meter: str
+    above_l_per_min: float
+    for_s: float
+    action: Action = Action.CLOSE
+    modes: frozenset[Occupancy] = frozenset({Occupancy.OCCUPIED, Occupancy.UNOCCUPIED})
+    periods: tuple[Period, ...] = ()
+    pre_alarm_s: float = 0.0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OverridePolicy:
     """Times of the local override; defaults as in docs/safety.md.
 
@@ -159,5 +213,7 @@ class Site:
     zones: Mapping[str, ZoneSpec] = field(default_factory=dict)
     valves: Mapping[str, ValveSpec] = field(default_factory=dict)
     buttons: Mapping[str, ButtonSpec] = field(default_factory=dict)
+    meters: Mapping[str, MeterSpec] = field(default_factory=dict)
+    flow_rules: Mapping[str, FlowRuleSpec] = field(default_factory=dict)
     override: OverridePolicy = field(default_factory=OverridePolicy)
     cloud_loss_s: float = 900.0

@@ -9,21 +9,14 @@ _WORST_FIRST = (SignalClass.ALARM, SignalClass.SUPERVISORY, SignalClass.TROUBLE)
 
 
 def site_view(
-    *,
-    zones: Mapping[str, dict[str, Json]],
-    sensors: Mapping[str, dict[str, Json]],
-    valves: Mapping[str, dict[str, Json]],
-    alarms: Sequence[dict[str, Json]],
-    shown: Indicate,
+    parts: Mapping[str, Json], alarms: Sequence[dict[str, Json]], shown: Indicate
 ) -> dict[str, Json]:
     """Put the parts together; `state` is the worst signal class that is not normal, or "normal"."""
     present = {alarm["class"] for alarm in alarms if alarm["shelved_for_s"] is None}
     state = next((cls.value for cls in _WORST_FIRST if cls.value in present), "normal")
     return {
         "state": state,
-        "zones": dict(zones),
-        "sensors": dict(sensors),
-        "valves": dict(valves),
+        **parts,
         "alarms": list(alarms),
         "indicator": {"led": shown.led.value, "sounder": shown.sounder.value},
     }

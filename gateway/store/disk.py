@@ -38,12 +38,13 @@ class Opened(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """The new epoch is on disk."""
+    """The new epoch is on disk; `values` as in Opened, from before this epoch wrote any."""
 
     run: int
     former: list[epochs.Former]
     notices: list[Notice]
     state: State
+    values: Mapping[str, str] | None
 
 
 class Applied(NamedTuple):
@@ -108,7 +109,9 @@ class Disk:
             if self._values is None:
                 self._values = memory.load(connection)
             former = epochs.unsettled(connection, epoch)
-            return Begun(ledger.run, former, notices.load(connection), ledger.state())
+            # empty: the file is new, and what was remembered in another one is not known
+            values = None if self._replacements else dict(self._values) or None
+            return Begun(ledger.run, former, notices.load(connection), ledger.state(), values)
 
         return self._guarded(write)
 

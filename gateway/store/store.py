@@ -48,7 +48,9 @@ class Store:
         self._lost_lines = 0
         self.epoch = 0
         self.memory: Mapping[str, Json] | None = None
-        """What `remember` kept; None if it was unreadable or the disk did not answer in time."""
+        """What `remember` kept; None if it was unreadable or the disk has not answered yet."""
+        self.on_late_memory: Callable[[Mapping[str, Json]], None] = lambda _memory: None
+        """Called if the disk gives `memory` only after `open` has returned."""
 
     @classmethod
     async def open(
@@ -244,6 +246,9 @@ class Store:
         self._used_bytes, self._head = begun.state.used_bytes, begun.state.head
         self._reporter.former(begun.former)
         self._reporter.notices(begun.notices, is_new=False)
+        if self.memory is None and begun.values is not None:
+            self.memory = memory.parse(begun.values)
+            self.on_late_memory(self.memory)
 
     def committed(self, applied: Applied, rows: list[tuple[OutboxRow, bool]], /) -> None:
         """A commit is on disk: see committer.Listener."""

@@ -1,5 +1,7 @@
 """Arbitrary sequences of events against the rules of docs/safety.md."""
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -8,6 +10,7 @@ from gateway.domain.commands import Command, Record, SetCoil
 from gateway.domain.events import (
     AcknowledgeRequested,
     AdapterFailed,
+    AdapterRecovered,
     ButtonChanged,
     CoilFailed,
     DeadlinePassed,
@@ -15,22 +18,43 @@ from gateway.domain.events import (
     ExerciseRequested,
     FrameRejected,
     LinkChanged,
+    MemoryRead,
+    MeterPulsed,
+    OccupancyRequested,
     ResetRequested,
     SensorFaulted,
     SensorRead,
     ShelveRequested,
+    TimeTold,
     ValveFound,
     ValveRequested,
     WalkTestRequested,
 )
-from gateway.domain.model import ActorKind, Coil, Position, Reading, Wish
+from gateway.domain.model import ActorKind, Coil, Json, Occupancy, Position, Reading, Wish
 from gateway.domain.site import OverridePolicy
-from tests.fakes.site import ALL_OPEN, Stage, small_site
+from tests.fakes.metered import AT_NIGHT, AWAY, BURST, metered_site
+from tests.fakes.site import ALL_OPEN, Stage
 
 VALVES = st.sampled_from(["main", "branch", "tap"])
 SENSORS = st.sampled_from(["sump", "floor", "sink"])
 ALARMS = st.sampled_from(
-    ["leak/zone/plant", "leak/zone/kitchen", "fail-to-close/valve/main", "memory-lost/gateway", "nonsense"]
+    [
+        "leak/zone/plant",
+        "leak/zone/kitchen",
+        "flow/rule/burst",
+        "flow/rule/away",
+        "flow/rule/night",
+        "still-flowing/meter/incoming",
+        "fail-to-close/valve/main",
+        "memory-lost/gateway",
+        "nonsense",
+    ]
+)
+METERS = st.sampled_from(["incoming", "kitchen"])
+QUICK_RULES = (
+    replace(BURST, for_s=10.0),
+    replace(AWAY, for_s=30.0, pre_alarm_s=10.0),
+    replace(AT_NIGHT, for_s=10.0),
 )
 ZONES_OF = {"main": ("plant",), "branch": ("plant", "kitchen"), "tap": ("kitchen",)}
 
@@ -40,7 +64,10 @@ class AnyBuilding(RuleBasedStateMachine):
 
     @initialize(readable=st.booleans(), breaks=st.booleans())
     def begin(self, readable: bool, breaks: bool) -> None:
-        self.stage = Stage(small_site(OverridePolicy(leak_breaks_hold=breaks)), readable=readable)
+        policy = OverridePolicy(leak_breaks_hold=breaks)
+        site = metered_site(policy, rules=QUICK_RULES, button=("main", "branch"))
+        self.stage = Stage(site, readable=readable)
+        self.unread: dict[str, Json] = {}
         self.run_since_s: dict[tuple[str, Coil], float] = {}
         self.opening_intended: dict[str, bool] = {}
         assert not any(isinstance(command, SetCoil) for command in self.stage.log)
@@ -61,7 +88,8 @@ class AnyBuilding(RuleBasedStateMachine):
         commands = self.stage.handle(event)
         self.do(commands)
         for zone in {"leak/zone/plant", "leak/zone/kitchen"} & (self.stage.alarm_ids() - before):
-            self.check_closing_commanded(zone.rpartition("/")[2])
+            zone_id = zone.rpartition("/")[2]
+            self.check_closing_commanded(self.stage.site.zones[zone_id].valves, "a leak")
 
     @rule(sensor=SENSORS, authentic=st.sampled_from([False, None]), wet=st.booleans())
     def a_forger_sends(self, sensor: str, authentic: bool | None, wet: bool) -> None:
@@ -69,6 +97,38 @@ class AnyBuilding(RuleBasedStateMachine):
             forged = Reading("bthome-v2", wet=wet, counter=10**6, authentic=authentic)
             self.do(self.stage.handle(SensorRead("floor", forged)))
         self.do(self.stage.handle(FrameRejected(sensor, "garbage")))
+
+    @rule(meter=METERS, pulses=st.integers(1, 30), gap_s=st.sampled_from([0.0, 0.06, 0.9, 1.5, 9.0, 600.0]))
+    def water_flows(self, meter: str, pulses: int, gap_s: float) -> None:
+        before = self.counted(meter)
+        for _ in range(pulses):
+            self.time_passes(gap_s)
+            rules_were = self.closing_rules()
+            commands = self.stage.handle(MeterPulsed(meter))
+            assert not any(self.towards_open(command) for command in commands), "water opens no valve"
+            self.do(commands)
+            for rule_id in self.closing_rules() - rules_were:
+                self.check_closing_commanded(self.stage.site.meters[meter].valves, f"flow rule {rule_id}")
+        assert self.counted(meter) == before + pulses
+
+    @rule(hours=st.integers(0, 167), trusted=st.booleans())
+    def the_time_is_told(self, hours: int, trusted: bool) -> None:
+        self.do(self.stage.handle(TimeTold(1_795_392_000.0 + hours * 3600.0, hours * 60, trusted)))
+
+    @rule(mode=st.sampled_from(list(Occupancy)), may_open=st.booleans())
+    def somebody_says_how_the_building_is_used(self, mode: Occupancy, may_open: bool) -> None:
+        request = self.stage.request(may_open=may_open)
+        self.do(self.stage.handle(OccupancyRequested(mode, request)))
+
+    @rule(meter=METERS, back=st.booleans())
+    def a_meter_fails(self, meter: str, back: bool) -> None:
+        self.do(self.stage.handle(AdapterFailed(f"meter/{meter}", "line lost")))
+        if back:
+            self.do(self.stage.handle(AdapterRecovered(f"meter/{meter}")))
+
+    @rule()
+    def the_disk_answers_late(self) -> None:
+        self.do(self.stage.handle(MemoryRead(self.unread)))
 
     @rule(sensor=SENSORS)
     def a_sensor_is_faulty(self, sensor: str) -> None:
@@ -95,6 +155,8 @@ class AnyBuilding(RuleBasedStateMachine):
         kind = ActorKind.LOCAL if local else ActorKind.REMOTE
         request = self.stage.request(may_open=may_open, kind=kind, expires_in_s=patience_s)
         latched = any(f"leak/zone/{zone}" in self.latched() for zone in ZONES_OF[valve])
+        rules = [self.stage.site.flow_rules[rule_id] for rule_id in self.closing_rules()]
+        latched = latched or any(valve in self.stage.site.meters[rule.meter].valves for rule in rules)
         override = self.stage.valve(valve)["override"]
         commands = self.stage.handle(ValveRequested(valve, wish, request))
         self.do(commands, person=may_open or wish is Wish.AUTO)
@@ -152,8 +214,8 @@ class AnyBuilding(RuleBasedStateMachine):
             self.do(self.stage.handle(DeadlinePassed()))
         self.stage.now_s = end_s
 
-    @rule()
-    def the_gateway_restarts(self) -> None:
+    @rule(readable=st.booleans())
+    def the_gateway_restarts(self, readable: bool) -> None:
         stage, coils = self.stage, self.stage.coils
         found = tuple(
             ValveFound(
@@ -161,7 +223,8 @@ class AnyBuilding(RuleBasedStateMachine):
             )
             for event in ALL_OPEN
         )
-        self.stage = Stage(stage.site, stage.memory, found, now_s=stage.now_s)
+        self.unread = dict(stage.memory)
+        self.stage = Stage(stage.site, stage.memory, found, now_s=stage.now_s, readable=readable)
         self.run_since_s = {}
         self.do(self.stage.log)
 
@@ -171,6 +234,18 @@ class AnyBuilding(RuleBasedStateMachine):
         alarms = self.stage.core.view(self.stage.now_s)["alarms"]
         assert isinstance(alarms, list)
         return {str(a["id"]) for a in alarms if isinstance(a, dict) and a["latched"]}
+
+    def closing_rules(self) -> set[str]:
+        rules = self.stage.core.view(self.stage.now_s)["flow_rules"]
+        assert isinstance(rules, dict)
+        return {key for key, rule in rules.items() if isinstance(rule, dict) and rule["closing"]}
+
+    def counted(self, meter: str) -> int:
+        meters = self.stage.core.view(self.stage.now_s)["meters"]
+        assert isinstance(meters, dict)
+        shown = meters[meter]
+        assert isinstance(shown, dict)
+        return int(str(shown["pulses"]))
 
     @staticmethod
     def towards_open(command: Command) -> bool:
@@ -209,15 +284,15 @@ class AnyBuilding(RuleBasedStateMachine):
                 else:
                     self.run_since_s.pop(key, None)
 
-    def check_closing_commanded(self, zone: str) -> None:
-        for valve in self.stage.site.zones[zone].valves:
+    def check_closing_commanded(self, valves: tuple[str, ...], cause: str) -> None:
+        for valve in valves:
             view = self.stage.valve(valve)
             override = view["override"]
             if view["authority"] == "lockout" or (
                 isinstance(override, dict) and override["position"] == "open"
             ):
                 continue
-            assert view["state"] in ("closing", "closed", "fault"), f"{valve} is {view['state']} in a leak"
+            assert view["state"] in ("closing", "closed", "fault"), f"{valve} is {view['state']} in {cause}"
             assert not self.stage.coils.get((valve, Coil.OPEN)), f"{valve} is still driven open"
 
     @invariant()

@@ -51,11 +51,11 @@ def test_restart_keeps_a_hold_drops_a_timed_one_and_counts_down_against_a_leak()
     held = override.remember(override.hold(Position.CLOSED, "lobby", POLICY, now_s=0.0))
     timed = override.remember(override.timed(Position.OPEN, "lobby", POLICY, now_s=0.0))
 
-    restored = override.restore(held, POLICY, leak=True, now_s=5.0)
+    restored = override.restore(held, POLICY, protects=True, now_s=5.0)
     assert restored is not None
     assert (restored.mode, restored.position) == (Mode.HOLD, Position.CLOSED)
-    assert override.restore(timed, POLICY, leak=False, now_s=5.0) is None
-    counting = override.restore(timed, POLICY, leak=True, now_s=5.0)
+    assert override.restore(timed, POLICY, protects=False, now_s=5.0) is None
+    counting = override.restore(timed, POLICY, protects=True, now_s=5.0)
     assert counting is not None
     assert (counting.mode, counting.until_s) == (Mode.COUNTDOWN, 125.0)
 
@@ -69,4 +69,4 @@ def test_garbage_in_the_memory_is_no_override() -> None:
         {"position": "ajar", "mode": "hold", "button": "x"},
         {"mode": "hold"},
     ):
-        assert override.restore(garbage, POLICY, leak=True, now_s=0.0) is None
+        assert override.restore(garbage, POLICY, protects=True, now_s=0.0) is None

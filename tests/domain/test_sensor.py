@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gateway.domain.commands import Publish, Remember
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.leak import sensor as sensors
-from gateway.domain.leak.health import SUSPICION_S
+from gateway.domain.leak.health import MENDED_S, SUSPICION_S
+from gateway.domain.leak.rope import MOVED_M, TOLD_EVERY_S
 from gateway.domain.leak.sensor import CHATTER_CHANGES, CHATTER_QUIET_S, TELEMETRY_EVERY_S, Sensor
 from gateway.domain.model import Channel, Json, Reading, SignalClass
 from gateway.domain.site import SensorSpec
@@ -30,6 +32,10 @@ def after(state: Sensor, *readings: Reading, now_s: float = 1.0) -> Sensor:
     for reading in readings:
         state, _ = sensors.read(state, reading, now_s)
     return state
+
+
+def rope(*, wet: bool = False, at_m: float | None = None, fault: str | None = "") -> Reading:
+    return Reading("modbus", wet=wet, distance_m=at_m, fault=fault)
 
 
 def raised(effects: list[Effect]) -> dict[str, str]:
@@ -144,6 +150,119 @@ def test_first_word_after_a_restart_clears_whatever_was_wrong_before():
     _, effects = sensors.read(started(PLAIN), Reading("switchbot", wet=False), 1.0)
 
     assert {"sensor-missing", "sensor-fault", "battery-low", "tamper", "replay"} <= cleared(effects)
+
+
+# --- ropes --------------------------------------------------------------------------------------------
+
+
+def test_fault_that_the_device_reports_is_trouble_and_it_cannot_vouch_for_dry():
+    state, effects = sensors.read(after(started(PLAIN), rope()), rope(fault="cable break"), 2.0)
+
+    assert raised(effects) == {"sensor-fault": "cable break"}
+    assert not sensors.is_healthy(state)
+    assert not sensors.can_vote(state)
+
+
+def test_rope_that_is_wet_and_broken_is_wet():
+    state = after(started(PLAIN), rope(wet=True, fault="cable break"))
+
+    assert sensors.is_wet(state)
+    assert sensors.can_be_heard(state)
+    assert not sensors.is_healthy(state)
+
+
+def test_reported_fault_ends_when_it_has_not_been_said_for_a_while():
+    state = after(started(PLAIN), rope(fault="cable break"), rope(), now_s=100.0)
+    assert sensors.deadline_s(state) == 100.0 + MENDED_S
+
+    state, early = sensors.tick(state, 100.0 + MENDED_S - 0.1)
+    state, due = sensors.tick(state, 100.0 + MENDED_S)
+
+    assert (cleared(early), cleared(due)) == (set(), {"sensor-fault"})
+    assert sensors.can_vote(state)
+
+
+def test_loose_cable_is_one_trouble_and_not_one_for_each_poll():
+    state, effects = started(PLAIN), []
+    for poll in range(500):
+        now_s = 2.0 * poll
+        state, ticked = sensors.tick(state, now_s)
+        state, more = sensors.read(state, rope(fault="cable break" * (poll % 2)), now_s)
+        effects += [*ticked, *more]
+
+    assert raised(effects) == {"sensor-fault": "cable break"}
+    assert len([e for e in effects if isinstance(e, Raise)]) == 1
+
+
+def test_words_of_a_reported_fault_follow_but_do_not_flicker():
+    state, effects = started(PLAIN), []
+    for poll in range(100):
+        words = "cable break" if poll % 2 else "cable break; contamination"
+        state, more = sensors.read(state, rope(fault=words), 2.0 * poll)
+        effects += more
+
+    told = [e.detail for e in effects if isinstance(e, Raise)]
+    assert {"cable break", "cable break; contamination"} == set(told)
+    assert len(told) <= 200.0 / MENDED_S + 1
+
+
+def test_device_that_does_not_say_what_is_wrong_leaves_what_it_said():
+    state = after(started(PLAIN), rope(fault="cable break"))
+
+    state, effects = sensors.read(state, rope(fault=None), 500.0)
+
+    assert effects == []
+    assert not sensors.is_healthy(state)
+
+
+def test_reported_fault_and_a_lost_line_are_told_together():
+    state = after(started(PLAIN), rope(fault="contamination"))
+
+    _, effects = sensors.fault(state, "no answer", 2.0)
+
+    assert raised(effects) == {"sensor-fault": "no answer; contamination"}
+
+
+def test_wet_rope_tells_where_and_a_dry_one_forgets_it():
+    state, effects = sensors.read(after(started(PLAIN), rope()), rope(wet=True, at_m=12.3), 2.0)
+    told = [e.body for e in effects if isinstance(e, Publish)]
+
+    assert told == [{"sensor_id": "bath", "wet": True, "distance_m": 12.3}]
+    assert sensors.view(state, 3.0)["distance_m"] == 12.3
+
+    state, effects = sensors.read(state, rope(), 4.0)
+    assert [e.body for e in effects if isinstance(e, Publish)] == [{"sensor_id": "bath", "wet": False}]
+    assert sensors.view(state, 5.0)["distance_m"] is None
+
+
+def test_place_that_comes_after_the_water_is_told():
+    state = after(started(PLAIN), rope(wet=True))
+
+    _, effects = sensors.read(state, rope(wet=True, at_m=3.0), 2.0)
+
+    assert [e.body["distance_m"] for e in effects if isinstance(e, Publish)] == [3.0]
+
+
+def test_water_that_runs_along_a_rope_is_told_in_steps_and_not_with_each_poll():
+    state, told = started(PLAIN), []
+    for poll in range(300):
+        now_s, at_m = 2.0 * poll, 0.2 * poll
+        state, effects = sensors.read(state, rope(wet=True, at_m=at_m), now_s)
+        told += [(now_s, e.body["distance_m"]) for e in effects if isinstance(e, Publish)]
+        assert sensors.view(state, now_s)["distance_m"] == at_m
+
+    gaps = [(later[0] - sooner[0], later[1] - sooner[1]) for sooner, later in itertools.pairwise(told)]
+    assert len(told) > 10
+    assert all(gap_s >= TOLD_EVERY_S and moved_m > MOVED_M for gap_s, moved_m in gaps)
+
+
+def test_place_that_only_trembles_is_told_once():
+    state, told = started(PLAIN), 0
+    for poll in range(300):
+        state, effects = sensors.read(state, rope(wet=True, at_m=12.0 + poll % 2 * 0.9), 2.0 * poll)
+        told += len([e for e in effects if isinstance(e, Publish)])
+
+    assert told == 1
 
 
 # --- keyed sensors ------------------------------------------------------------------------------------
@@ -353,6 +472,7 @@ def test_view_tells_what_is_wrong_in_words():
         "name": "",
         "kind": "switchbot",
         "wet": True,
+        "distance_m": None,
         "healthy": False,
         "faults": ["sensor-missing: silent for 600 s", "battery-low: replace the battery"],
         "supervised": True,
@@ -376,6 +496,8 @@ READINGS = st.builds(
     battery_percent=st.none() | st.integers(0, 100),
     temperature_degc=st.none() | st.floats(-40, 80),
     tamper=st.none() | st.booleans(),
+    distance_m=st.none() | st.floats(0, 500),
+    fault=st.none() | st.sampled_from(["", "cable break", "contamination"]),
 )
 
 
@@ -441,7 +563,7 @@ class SensorLife(RuleBasedStateMachine):
     def every_condition_is_an_alarm(self) -> None:
         health = self.state.health
         assert ("sensor-missing" in self.alarms) == health.missing
-        assert ("sensor-fault" in self.alarms) == bool(health.fault or health.chattering)
+        assert ("sensor-fault" in self.alarms) == bool(health.fault or health.reported or health.chattering)
         assert ("freeze" in self.alarms) == health.freezing
 
     @invariant()

@@ -812,6 +812,7 @@ def test_view_shows_the_progress_of_a_stroke():
         "kind": "motorised",
         "state": "closing",
         "closure": None,
+        "closure_by": None,
         "travel_s": None,
         "goal": "closed",
         "progress_percent": 50,

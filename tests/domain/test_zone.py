@@ -9,6 +9,7 @@ from gateway.domain.commands import AnswerRequest, Publish, Record
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.leak import sensor as sensing
 from gateway.domain.leak import zone as zones
+from gateway.domain.leak.rope import TOLD_EVERY_S
 from gateway.domain.leak.walk_test import LONGEST_S
 from gateway.domain.leak.zone import SETTLE_S, Phase, Zone
 from gateway.domain.model import Actor, ActorKind, Reading, Request, SignalClass
@@ -367,6 +368,89 @@ def test_view_shows_what_counts():
         "action": "close",
         "latched": False,
     }
+
+
+# --- ropes --------------------------------------------------------------------------------------------
+
+
+def rope(site: Site, name: str, at_m: float | None, *, fault: str = "", wet: bool = True) -> list[Effect]:
+    reading = Reading("modbus", wet=wet, distance_m=at_m, fault=fault)
+    site.sensors[name], _ = sensing.read(site.sensors[name], reading, site.now_s)
+    return site.step()
+
+
+def leaks(effects: list[Effect]) -> list[Raise]:
+    return [effect for effect in effects if isinstance(effect, Raise) and effect.kind == "leak"]
+
+
+def test_leak_alarm_says_where_along_the_rope():
+    (alarm,) = leaks(rope(dry_site(AT_ONCE), "cellar", 12.3))
+
+    assert alarm.detail == "wet: cellar at 12.3 m"
+    assert alarm.places == (("cellar", 12.3),)
+
+
+def test_contact_beside_a_rope_has_no_place():
+    site = dry_site(AT_ONCE)
+    rope(site, "cellar", 12.0)
+    (alarm,) = leaks(site.wet("sink"))
+
+    assert alarm.detail == "wet: cellar at 12 m, sink"
+    assert alarm.places == (("cellar", 12.0),)
+
+
+def test_alarm_follows_water_that_moves_and_not_each_poll_of_it():
+    site, alarms = dry_site(AT_ONCE), []
+    for poll in range(120):
+        site.now_s = 2.0 * poll
+        alarms += leaks(rope(site, "cellar", 0.2 * poll))
+
+    assert 240 / TOLD_EVERY_S - 1 <= len(alarms) <= 240 / TOLD_EVERY_S + 1
+    assert len({alarm.detail for alarm in alarms}) == len(alarms)
+
+
+def test_place_stays_named_when_the_rope_is_dry_and_another_gets_wet():
+    site = dry_site(AT_ONCE)
+    rope(site, "cellar", 12.3)
+    rope(site, "cellar", None, wet=False)
+    (alarm,) = leaks(rope(site, "sink", 4.0))
+
+    assert alarm.detail == "wet: cellar at 12.3 m, sink at 4 m"
+
+
+def test_next_leak_does_not_name_the_place_of_the_last():
+    site = dry_site(replace(AT_ONCE, latch=False))
+    rope(site, "cellar", 12.3)
+    rope(site, "cellar", None, wet=False)
+    site.wait(SETTLE_S + 1)
+    (alarm,) = leaks(rope(site, "cellar", None))
+
+    assert (alarm.detail, alarm.places) == ("wet: cellar", ())
+
+
+def test_rope_that_is_broken_and_wet_closes_the_valve():
+    site = dry_site(AT_ONCE)
+    rope(site, "cellar", 5.0, fault="cable break")
+
+    assert site.zone.demands_close
+
+
+def test_rope_that_is_broken_and_wet_counts_for_the_quorum():
+    site = dry_site(TWO)
+    rope(site, "cellar", 5.0, fault="cable break")
+    assert not site.zone.demands_close
+
+    site.wet("sink")
+    assert site.zone.demands_close
+
+
+def test_rope_that_broke_and_says_dry_vouches_for_nothing():
+    site = dry_site(replace(AT_ONCE, sensors=("cellar",)))
+    rope(site, "cellar", 5.0)
+    rope(site, "cellar", None, wet=False, fault="cable break")
+    site.wait(1000)
+
+    assert site.refusal == "no healthy sensor says dry"
 
 
 # --- whatever comes -----------------------------------------------------------------------------------

@@ -58,17 +58,23 @@ async def stall(folder: Path) -> None:
 
 
 async def stall_at_start(folder: Path) -> None:
-    (folder / "stall").touch()
     config = Config(path=folder / "gateway.db", open_wait_s=0.2, stall_after_s=0.1)
+    before = await Store.open(config, BootInfo("boot"), _report)
+    before.remember(Remember("lockout/main", "anna"))
+    await before.close()
+    (folder / "stall").touch()
     start_s = time.perf_counter()
     store = await Store.open(config, BootInfo("boot"), _report)
     _RESULT["open_s"] = time.perf_counter() - start_s
     _RESULT["memory"] = store.memory
+    late: list[object] = []
+    store.on_late_memory = late.append
     store.put(Channel.ALARM, text("leak"))
     _RESULT["left_while_stalled"] = bodies(await take(store, 1))
     store.remember(Remember("valve/main", "closed"))
     (folder / "stall").unlink()
     await until(lambda: store.stats()["in_ram"] == 0)
+    _RESULT["late"] = late
     await store.close()
     again = await Store.open(config, BootInfo("boot"), _report)
     _RESULT["memory_after"] = again.memory

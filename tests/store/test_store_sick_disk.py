@@ -48,7 +48,7 @@ def test_stalled_disk_delays_neither_the_loop_nor_an_alarm(tmp_path: Path, slow_
     assert result["left_while_stalled"] == ["leak"]
     assert result["safe_while_stalled"] == []
     assert "did not answer within 0.2 s" in result["claim"]
-    assert result["worst_lag_s"] < 0.1
+    assert result["worst_lag_s"] < 0.3  # a loop that waited for the disk would be late by all of the 0.5 s
 
 
 def test_disk_that_stalls_at_the_start_delays_protection_by_a_bounded_time(tmp_path: Path, slow_fsync: Path):
@@ -57,7 +57,8 @@ def test_disk_that_stalls_at_the_start_delays_protection_by_a_bounded_time(tmp_p
     assert result["open_s"] < 1.0
     assert result["memory"] is None
     assert result["left_while_stalled"] == ["leak"]
-    assert result["memory_after"] == {"valve/main": "closed"}
+    assert result["late"] == [{"lockout/main": "anna"}]
+    assert result["memory_after"] == {"lockout/main": "anna", "valve/main": "closed"}
     assert result["kept"] == ["leak"]
 
 

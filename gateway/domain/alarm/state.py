@@ -72,7 +72,7 @@ def view(alarm: Alarm, now_s: float) -> dict[str, Json]:
 
 def body(alarm: Alarm, actor: Actor) -> dict[str, Json]:
     """Return what the cloud is told when `actor` changed the alarm (docs/protocol.md, alarm)."""
-    return {
+    told: dict[str, Json] = {
         "alarm_id": alarm.condition.alarm_id,
         "class": alarm.condition.cls.value,
         "kind": alarm.condition.kind,
@@ -86,6 +86,9 @@ def body(alarm: Alarm, actor: Actor) -> dict[str, Json]:
         "correlation_id": alarm.condition.correlation_id,
         "actor": str(actor),
     }
+    if alarm.condition.places:
+        told["places"] = [{"sensor_id": name, "distance_m": at_m} for name, at_m in alarm.condition.places]
+    return told
 
 
 def memory(alarm: Alarm) -> dict[str, Json]:

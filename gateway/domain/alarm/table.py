@@ -26,6 +26,10 @@ MAX_SHELVED_S = 8 * 3600.0
 
 _MEMORY_PREFIX = "alarm/"
 
+_WORST_FIRST = (SignalClass.ALARM, SignalClass.SUPERVISORY, SignalClass.TROUBLE)
+_HIGHEST_KIND = "still-flowing"
+"""A valve is closed and water runs all the same: somebody must go and shut it off."""
+
 
 class AlarmTable:
     """All alarms that are not normal. Each method that changes something returns what to tell whom."""
@@ -62,12 +66,8 @@ class AlarmTable:
         return min((end_s for alarm in self._alarms.values() for end_s in _ends_s(alarm)), default=None)
 
     def view(self, now_s: float) -> list[dict[str, Json]]:
-        """Return all alarms, worst class and newest first."""
-        worst_first = (SignalClass.ALARM, SignalClass.SUPERVISORY, SignalClass.TROUBLE)
-        ordered = sorted(
-            self._alarms.values(), key=lambda a: (worst_first.index(a.condition.cls), -a.raised_s)
-        )
-        return [alarm_state.view(alarm, now_s) for alarm in ordered]
+        """Return all alarms, worst class and newest first, before all what only hands can end."""
+        return [alarm_state.view(alarm, now_s) for alarm in sorted(self._alarms.values(), key=_urgency)]
 
     # --- conditions ---------------------------------------------------------------------------------
 
@@ -82,6 +82,19 @@ class AlarmTable:
                 self._alarms[alarm_id] = alarm_state.restored(alarm_id, value, now_s)
         settled = [key for key, alarm in self._alarms.items() if alarm.state is AlarmState.NORMAL]
         return [command for alarm_id in settled for command in self._forget(alarm_id)]
+
+    def recall(self, memory: Mapping[str, Json], lost: str, now_s: float) -> list[Command]:
+        """Take over, late, what was not normal before a restart; the alarm `lost`, that nobody knew, ends."""
+        known = {
+            key: value
+            for key, value in memory.items()
+            if key.removeprefix(_MEMORY_PREFIX) not in self._alarms
+        }
+        commands = self.restore(known, now_s)
+        alarm = self._alarms.get(lost)
+        if alarm is None or not alarm.latched:
+            return commands
+        return [*commands, *self._change(lost, replace(alarm, latched=False, active=False), SYSTEM)]
 
     def apply(self, effect: Raise | Clear, now_s: float) -> list[Command]:
         """Take a condition that is present or gone. Saying again what is known does nothing."""
@@ -199,6 +212,11 @@ class AlarmTable:
     def _forget(self, alarm_id: str) -> list[Command]:
         del self._alarms[alarm_id]
         return [Remember(f"{_MEMORY_PREFIX}{alarm_id}", None)]
+
+
+def _urgency(alarm: Alarm) -> tuple[int, bool, float]:
+    condition = alarm.condition
+    return _WORST_FIRST.index(condition.cls), condition.kind != _HIGHEST_KIND, -alarm.raised_s
 
 
 def _ends_s(alarm: Alarm) -> list[float]:

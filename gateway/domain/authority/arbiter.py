@@ -4,8 +4,6 @@ Closing needs nobody's leave below the master in force; opening happens only ins
 what an authorised person did (`_obey(..., may_open=True)`). Everything automatic passes False.
 """
 
-from collections.abc import Mapping
-
 from gateway.domain.authority import override as overrides
 from gateway.domain.authority import ranks as masters
 from gateway.domain.authority.override import Mode, Override
@@ -15,47 +13,38 @@ from gateway.domain.commands import AnswerRequest, Remember
 from gateway.domain.effects import Clear, Effect, Raise, Why
 from gateway.domain.events import CoilFailed, EndSwitchChanged, ValveFound
 from gateway.domain.evolve import replace
-from gateway.domain.model import SYSTEM, Actor, ActorKind, Json, Position, Request, SignalClass, Wish
+from gateway.domain.flow.demand import Seen
+from gateway.domain.model import SYSTEM, Json, Position, Request, SignalClass, Wish
 from gateway.domain.site import OverridePolicy, ValveSpec
+from gateway.domain.valve import flow as valve_flow
 from gateway.domain.valve import machine
+from gateway.domain.valve import recall as valve_recall
 from gateway.domain.valve.machine import ValveState
-from gateway.domain.valve.model import FAIL_TO_CLOSE
+from gateway.domain.valve.model import FAIL_TO_CLOSE, FlowSays
 
 _SHUT_OR_SHUTTING = (ValveState.CLOSED, ValveState.CLOSING, ValveState.OUT_OF_SERVICE)
 
 
 class Arbiter:
-    """A valve, its standing wishes and the request that waits for its motion."""
+    """A valve, its standing wishes and the request that waits for its motion.
+
+    Args:
+        spec: The valve.
+        policy: Of the button.
+
+    `is_touched`: a person has moved it, or wanted to, since the start.
+    """
 
     def __init__(self, spec: ValveSpec, policy: OverridePolicy) -> None:
-        self._spec = spec
-        self._policy = policy
+        self.spec = spec
+        self.policy = policy
         self._subject = f"valve/{spec.id}"
         self._pending: Pending | None = None
-        self._next_exercise_s: float | None = None
+        self.is_touched = False
         self.authority = Authority()
         self.valve = machine.unknown(spec)
 
     # --- start --------------------------------------------------------------------------------------
-
-    def restore(self, memory: Mapping[str, Json], leaks: Mapping[str, Why], now_s: float) -> list[Effect]:
-        """Take over what persons had decided, and the leaks that stand, from before a restart."""
-        valve_id, effects = self._spec.id, list[Effect]()
-        self.authority = replace(self.authority, leaks=dict(leaks))
-        locked_by = memory.get(f"lockout/{valve_id}")
-        if locked_by is not None:
-            why = Why(SYSTEM, "locked out before the restart", "")
-            effects += self._lock_out(why, str(locked_by), now_s)
-        if memory.get(f"wish/{valve_id}") == Position.CLOSED.value:
-            why = Why(SYSTEM, "closed by request before the restart", "")
-            self.authority = replace(self.authority, wish=StoredWish(Position.CLOSED, why, None))
-        if self._spec.exercise_every_s is not None:
-            self._next_exercise_s = now_s + self._spec.exercise_every_s
-        known = memory.get(f"override/{valve_id}")
-        override = overrides.restore(known, self._policy, leak=bool(leaks), now_s=now_s)
-        if override is None and known is not None:
-            return effects + overrides.announce(valve_id, None, Why(SYSTEM, "restart", ""), now_s)
-        return effects + self._set_override(override, None, now_s)
 
     def found(self, event: ValveFound, memory: Json, now_s: float) -> list[Effect]:
         """Adopt the valve as it is: at start, and whenever its board was away.
@@ -65,19 +54,24 @@ class Arbiter:
             memory: What was last remembered of it.
             now_s: Monotonic seconds.
         """
-        self.valve, effects = machine.found(self._spec, event, memory, now_s)
+        self.valve, effects = machine.found(self.spec, event, memory, now_s)
         if self.authority.lockout is not None:
             self.valve, more = machine.take_out_of_service(self.valve, self.authority.lockout, now_s)
             effects += more
         return effects + self._finish_closing(now_s) + self._settle_pending(now_s)
 
+    def recall(self, memory: Json, now_s: float) -> list[Effect]:
+        """Take over what was remembered, late; finish a closing unless a person moved the valve since."""
+        self.valve, effects = valve_recall.recall(self.valve, memory, now_s)
+        return effects if self.is_touched else effects + self._finish_closing(now_s)
+
     def _finish_closing(self, now_s: float) -> list[Effect]:
-        """A closing for a leak that was interrupted is finished; nothing else moves (docs/adr/0003)."""
-        if not self.authority.leaks or self.is_shut:
+        """A closing for an alarm that was interrupted is finished; nothing else moves (docs/adr/0003)."""
+        if not self.authority.protects or self.is_shut:
             return []
         return self._obey(now_s, may_open=False)
 
-    # --- leaks --------------------------------------------------------------------------------------
+    # --- water --------------------------------------------------------------------------------------
 
     @property
     def is_shut(self) -> bool:
@@ -95,34 +89,46 @@ class Arbiter:
         """Nobody has a standing wish."""
         return masters.rank(self.authority) is Rank.AUTO
 
-    def protect(self, zone_id: str, why: Why, now_s: float, *, again: bool) -> list[Effect]:
-        """A zone wants the valve closed; `again`: it did already, and still has water.
+    def protect(self, rank: Rank, name: str, why: Why, now_s: float, *, again: bool) -> list[Effect]:
+        """A zone (`Rank.LEAK`) or flow rule (`Rank.FLOW`) wants the valve closed.
 
         Returns the closing command unless a person at the button holds the valve open, or a lockout as it is.
-        A request to open that has not been carried out is over.
+        A request to open that has not been carried out is over. `again`: it wanted so before, and there still
+        is water.
         """
-        self.authority = masters.with_leak(self.authority, zone_id, why)
+        self.authority = masters.with_alarm(self.authority, rank, name, why)
         motion = [] if again and self.is_shut else self._obey(now_s, may_open=False)
         effects = motion + self._drop_opening()
-        if self.authority.override is None:
+        if self.authority.override is None or rank is Rank.FLOW:
+            # no countdown for a flow rule: whoever keeps a valve open on the spot sees what the water is for
             return effects
         # under a lockout, too: whoever removes it must find the countdown, not an hour of open valve
-        override = overrides.leak_confirmed(self.authority.override, self._policy, now_s)
-        return effects + self._set_override(override, self.authority.override_why, now_s)
+        override = overrides.leak_confirmed(self.authority.override, self.policy, now_s)
+        return effects + self.set_override(override, self.authority.override_why, now_s)
 
-    def relax(self, zone_id: str) -> None:
-        """The zone's alarm has ended. The valve stays where it is: reopening is a person's decision."""
-        self.authority = masters.without_leak(self.authority, zone_id)
+    def relax(self, rank: Rank, name: str) -> None:
+        """That alarm has ended. The valve stays where it is: reopening is a person's decision."""
+        self.authority = masters.without_alarm(self.authority, rank, name)
+
+    def metered(self, seen: Seen, why: Why, now_s: float) -> list[Effect]:
+        """Take what a meter shows of the closed valve; one that lets water through is closed once more."""
+        if seen is Seen.STOPPED:
+            self.valve, effects = valve_flow.says(self.valve, FlowSays.STOPPED, now_s)
+            return effects
+        self.valve, effects = valve_flow.says(self.valve, FlowSays.PASSING, now_s)
+        self.valve, motion = valve_flow.close_again(self.valve, why, now_s)
+        return motion + effects
 
     # --- the button ---------------------------------------------------------------------------------
 
     def press(self, position: Position, mode: Mode, why: Why, now_s: float) -> list[Effect]:
         """A person at the button wants the valve there."""
+        self.is_touched = True
         make = overrides.hold if mode is Mode.HOLD else overrides.timed
-        override = make(position, why.actor.name, self._policy, now_s)
+        override = make(position, why.actor.name, self.policy, now_s)
         if self.authority.leaks:
-            override = overrides.leak_confirmed(override, self._policy, now_s)
-        effects = self._set_override(override, why, now_s)
+            override = overrides.leak_confirmed(override, self.policy, now_s)
+        effects = self.set_override(override, why, now_s)
         if masters.rank(self.authority) is Rank.LOCKOUT:
             return effects
         return self._obey(now_s, may_open=True) + effects
@@ -131,14 +137,14 @@ class Arbiter:
         """A person wants one more countdown."""
         if self.authority.override is None:
             return []
-        override = overrides.extend(self.authority.override, self._policy, now_s)
-        return self._set_override(override, why, now_s)
+        override = overrides.extend(self.authority.override, self.policy, now_s)
+        return self.set_override(override, why, now_s)
 
     def release(self, why: Why, now_s: float, *, by_person: bool) -> list[Effect]:
         """End the override; what lies beneath decides again."""
         if self.authority.override is None:
             return []
-        effects = self._set_override(None, why, now_s)
+        effects = self.set_override(None, why, now_s)
         return self._obey(now_s, may_open=by_person) + effects
 
     # --- requests -----------------------------------------------------------------------------------
@@ -151,8 +157,8 @@ class Arbiter:
         why = Why(request.actor, request.cause or f"{wish} requested", request.command_id)
         match wish:
             case Wish.LOCKOUT:
-                remember = Remember(f"lockout/{self._spec.id}", str(why.actor))
-                effects = [*self._lock_out(why, str(why.actor), now_s), remember]
+                remember = Remember(f"lockout/{self.spec.id}", str(why.actor))
+                effects = [*self.lock_out(why, str(why.actor), now_s), remember]
                 effects += self._answer_pending("failed", "locked_out")
                 return [*effects, AnswerRequest(request.command_id, "succeeded")]
             case Wish.AUTO:
@@ -161,10 +167,11 @@ class Arbiter:
                 return self._ask(masters.stored(wish, why, request, now_s), request.command_id, now_s)
 
     def _ask(self, wish: StoredWish, command_id: str, now_s: float) -> list[Effect]:
+        self.is_touched = True
         effects = self._answer_pending("failed", "superseded")
         self.authority = replace(self.authority, wish=wish)
         standing = wish.position.value if wish.position is Position.CLOSED else None
-        memory = Remember(f"wish/{self._spec.id}", standing)
+        memory = Remember(f"wish/{self.spec.id}", standing)
         self._pending = Pending(command_id, wish.position)
         in_force = masters.desired(self.authority)
         held = in_force is not None and in_force[0] is not wish.position
@@ -172,7 +179,8 @@ class Arbiter:
         detail = f"stored: {masters.rank(self.authority)} has the valve" if held else ""
         return [*effects, AnswerRequest(command_id, "executing", "", detail), *motion, memory]
 
-    def _lock_out(self, why: Why, by: str, now_s: float) -> list[Effect]:
+    def lock_out(self, why: Why, by: str, now_s: float) -> list[Effect]:
+        """Take the valve out of service in the name of `by`."""
         self.authority = replace(self.authority, lockout=why)
         self.valve, effects = machine.take_out_of_service(self.valve, why, now_s)
         detail, tie = f"out of service by {by}: {why.cause}", why.correlation_id
@@ -182,13 +190,13 @@ class Arbiter:
     def _back_to_auto(self, why: Why, now_s: float) -> list[Effect]:
         effects: list[Effect] = [*self._answer_pending("failed", "superseded")]
         self.authority = replace(self.authority, wish=None)
-        effects.append(Remember(f"wish/{self._spec.id}", None))
+        effects.append(Remember(f"wish/{self.spec.id}", None))
         if self.authority.lockout is None:
             return effects
         self.authority = replace(self.authority, lockout=None)
         self.valve, service = machine.return_to_service(self.valve, why, now_s)
         motion = self._obey(now_s, may_open=masters.may_reopen(self.authority))
-        forget = Remember(f"lockout/{self._spec.id}", None)
+        forget = Remember(f"lockout/{self.spec.id}", None)
         return [*motion, *service, *effects, Clear("lockout", self._subject), forget]
 
     # --- the valve itself ---------------------------------------------------------------------------
@@ -206,8 +214,8 @@ class Arbiter:
             why = Why(SYSTEM, f"the {override.mode} override has run out", "")
             effects += self.release(why, now_s, by_person=False)
         elif override is not None and overrides.due_to_announce(override, now_s):
-            again = replace(override, reannounce_s=now_s + self._policy.reannounce_s)
-            effects += self._set_override(again, self.authority.override_why, now_s)
+            again = replace(override, reannounce_s=now_s + self.policy.reannounce_s)
+            effects += self.set_override(again, self.authority.override_why, now_s)
         return effects + self._settle_pending(now_s)
 
     def exercise(self, why: Why, now_s: float) -> list[Effect]:
@@ -215,18 +223,9 @@ class Arbiter:
         self.valve, effects = machine.exercise(self.valve, why, now_s)
         return effects
 
-    def exercise_due(self, now_s: float, *, quiet: bool) -> list[Effect]:
-        """Exercise by the calendar if the valve is open, nobody holds it and the site is quiet."""
-        if self._next_exercise_s is None or now_s < self._next_exercise_s:
-            return []
-        self._next_exercise_s = now_s + (self._spec.exercise_every_s or 0.0)
-        if not (quiet and self.is_free and self.valve.state is ValveState.OPEN):
-            return []
-        return self.exercise(Why(Actor(ActorKind.EXERCISE, "calendar"), "regular exercise", ""), now_s)
-
     def deadline_s(self) -> float | None:
-        """Return when `tick` or `exercise_due` is wanted next."""
-        due = [machine.deadline_s(self.valve), self._next_exercise_s]
+        """Return when `tick` is wanted next."""
+        due = [machine.deadline_s(self.valve)]
         if self.authority.override is not None:
             due.append(overrides.deadline_s(self.authority.override))
         if self._pending is not None:
@@ -250,13 +249,14 @@ class Arbiter:
         self.valve, effects = machine.drive(self.valve, position, why, now_s)
         return effects + self._settle_pending(now_s)
 
-    def _set_override(self, override: Override | None, why: Why | None, now_s: float) -> list[Effect]:
+    def set_override(self, override: Override | None, why: Why | None, now_s: float) -> list[Effect]:
+        """Let this override be in force from now on; nothing moves."""
         before = self.authority.override
         self.authority = replace(self.authority, override=override, override_why=why if override else None)
         if override is before:
             return []
         why = why or Why(SYSTEM, "restart", "")
-        return overrides.announce(self._spec.id, override, why, now_s)
+        return overrides.announce(self.spec.id, override, why, now_s)
 
     def _settle_pending(self, now_s: float) -> list[Effect]:
         if self._pending is None:
@@ -269,10 +269,10 @@ class Arbiter:
         if EXPIRED not in outcome:
             return answer
         self.authority = replace(self.authority, wish=None)
-        return [*answer, Remember(f"wish/{self._spec.id}", None)]
+        return [*answer, Remember(f"wish/{self.spec.id}", None)]
 
     def _drop_opening(self) -> list[Effect]:
-        """A leak ends a request to open: nobody shall find it carried out after the reset."""
+        """An alarm ends a request to open: nobody shall find it carried out after the reset."""
         if self.authority.wish is None or self.authority.wish.position is not Position.OPEN:
             return []
         self._spend_opening()

@@ -91,16 +91,16 @@ def remember(override: Override | None) -> Json:
     return {"position": override.position.value, "mode": override.mode.value, "button": override.button_id}
 
 
-def restore(memory: Json, policy: OverridePolicy, *, leak: bool, now_s: float) -> Override | None:
+def restore(memory: Json, policy: OverridePolicy, *, protects: bool, now_s: float) -> Override | None:
     """Return the override that survives a restart.
 
     A hold does. A timed one has lost its clock: it ends, which moves nothing, unless it keeps a valve open
-    against a leak: then a person gets the countdown again.
+    against a leak or a flow rule (`protects`): then a person gets the countdown.
     """
     match memory:
         case {"position": ("open" | "closed") as position, "mode": "hold", "button": str() as button_id}:
             return hold(Position(position), button_id, policy, now_s)
-        case {"position": "open", "mode": "timed" | "countdown", "button": str() as button_id} if leak:
+        case {"position": "open", "mode": "timed" | "countdown", "button": str() as button_id} if protects:
             return leak_confirmed(timed(Position.OPEN, button_id, policy, now_s), policy, now_s)
         case _:
             return None

@@ -1,6 +1,6 @@
 """Who decides over a valve: a fixed order, as in BACnet's priority array.
 
-    lockout > local button > leak protection (close only) > a person's request > nobody
+    lockout > local button > leak protection > flow rules (both close only) > a person's request > nobody
 
 Lower wishes are stored and looked at again when a higher one ends; only what a person does at that moment
 may open a valve then (core.py asks for the position with `may_open`).
@@ -9,6 +9,7 @@ may open a valve then (core.py asks for the position with `may_open`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.domain.authority.override import Mode, Override
 from gateway.domain.effects import Why
@@ -23,6 +24,7 @@ class Rank(StrEnum):
     LOCKOUT = "lockout"
     BUTTON = "button"
     LEAK = "leak"
+    FLOW = "flow"
     REQUEST = "request"
     AUTO = "auto"
 
@@ -43,13 +45,31 @@ class StoredWish:
 
 @dataclass(frozen=True)
 class Authority:
-    """All standing wishes over one valve; `leaks` maps each zone that wants it closed to its reason."""
+    """All standing wishes over one valve.
+
+    Args:
+        leaks: Zones that want it closed, and why.
+        flows: Flow rules that want it closed, and why.
+    """
 
     lockout: Why | None = None
     override: Override | None = None
     override_why: Why | None = None
     leaks: Mapping[str, Why] = field(default_factory=dict)
+    flows: Mapping[str, Why] = field(default_factory=dict)
     wish: StoredWish | None = None
+
+    @property
+    def protects(self) -> bool:
+        """Something automatic wants the valve closed until a person resets an alarm."""
+        return bool(self.leaks or self.flows)
+
+
+class Standing(NamedTuple):
+    """Alarms that want a valve closed, and why: zones and flow rules."""
+
+    leaks: Mapping[str, Why]
+    flows: Mapping[str, Why]
 
 
 OPENING_WAITS_S = 600.0
@@ -64,6 +84,8 @@ def rank(authority: Authority) -> Rank:
         return Rank.BUTTON
     if authority.leaks:
         return Rank.LEAK
+    if authority.flows:
+        return Rank.FLOW
     return Rank.REQUEST if authority.wish is not None else Rank.AUTO
 
 
@@ -76,20 +98,26 @@ def desired(authority: Authority) -> tuple[Position, Why] | None:
             return override.position, why
         case Rank.LEAK:
             return Position.CLOSED, next(iter(authority.leaks.values()))
+        case Rank.FLOW:
+            return Position.CLOSED, next(iter(authority.flows.values()))
         case Rank.REQUEST if authority.wish is not None:
             return authority.wish.position, authority.wish.why
         case _:
             return None
 
 
-def with_leak(authority: Authority, zone_id: str, why: Why) -> Authority:
-    """Add a zone that wants the valve closed."""
-    return replace(authority, leaks={**authority.leaks, zone_id: why})
+def with_alarm(authority: Authority, rank: Rank, name: str, why: Why) -> Authority:
+    """Add a zone (`Rank.LEAK`) or flow rule (`Rank.FLOW`) that wants the valve closed."""
+    if rank is Rank.FLOW:
+        return replace(authority, flows={**authority.flows, name: why})
+    return replace(authority, leaks={**authority.leaks, name: why})
 
 
-def without_leak(authority: Authority, zone_id: str) -> Authority:
-    """Drop a zone's wish, after its alarm has ended."""
-    return replace(authority, leaks={zone: why for zone, why in authority.leaks.items() if zone != zone_id})
+def without_alarm(authority: Authority, rank: Rank, name: str) -> Authority:
+    """Drop the wish of a zone or flow rule, after its alarm has ended."""
+    before = authority.flows if rank is Rank.FLOW else authority.leaks
+    left = {other: why for other, why in before.items() if other != name}
+    return replace(authority, flows=left) if rank is Rank.FLOW else replace(authority, leaks=left)
 
 
 def stored(wish: Wish, why: Why, request: Request, now_s: float) -> StoredWish:
@@ -101,9 +129,9 @@ def stored(wish: Wish, why: Why, request: Request, now_s: float) -> StoredWish:
 
 
 def may_reopen(authority: Authority) -> bool:
-    """Tell whether the end of a lockout may open the valve: against a leak only for a hold at the button."""
+    """Tell whether the end of a lockout may open the valve; against an alarm only for a hold."""
     override = authority.override
-    return not authority.leaks or (override is not None and override.mode is Mode.HOLD)
+    return not authority.protects or (override is not None and override.mode is Mode.HOLD)
 
 
 def refusal(authority: Authority, state: ValveState, wish: Wish, request: Request) -> tuple[str, str] | None:
@@ -123,6 +151,8 @@ def _opening_refused(authority: Authority, state: ValveState, request: Request) 
         return "not_authorised", "opening needs a stepped-up login"
     if authority.leaks:
         return "alarm_latched", f"reset the leak alarm of zone {next(iter(authority.leaks))} first"
+    if authority.flows:
+        return "alarm_latched", f"reset the flow alarm of rule {next(iter(authority.flows))} first"
     if state is ValveState.FAULT:
         return "valve_fault", "the valve needs maintenance before it may open"
     return None

@@ -4,22 +4,25 @@ Whoever made the request object has authenticated the actor; here it is decided 
 building allows it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from gateway.domain.alarm.table import AlarmTable
 from gateway.domain.authority.arbiter import Arbiter
+from gateway.domain.authority.protection import Protection
 from gateway.domain.commands import AnswerRequest, Record, SetCoil
 from gateway.domain.effects import Effect, Raise, Why
 from gateway.domain.events import (
     AcknowledgeRequested,
     ExerciseRequested,
+    OccupancyRequested,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
     WalkTestRequested,
 )
-from gateway.domain.leak.watch import Demand, Watch
+from gateway.domain.flow.watch import FlowWatch
+from gateway.domain.leak.watch import Watch
 from gateway.domain.model import Request, SignalClass, Wish
 
 Asked: TypeAlias = (
@@ -29,6 +32,7 @@ Asked: TypeAlias = (
     | AcknowledgeRequested
     | ResetRequested
     | ShelveRequested
+    | OccupancyRequested
 )
 
 MEMORY_LOST = Raise(
@@ -46,21 +50,24 @@ class Requests:
     Args:
         alarms: Of the site.
         watch: Sensors and zones.
+        flow: Meters and flow rules.
         arbiters: Valves by id.
-        meet: Passes on to the valves what the zones want.
+        protection: Passes on to the valves what zones and rules want.
     """
 
     def __init__(
         self,
         alarms: AlarmTable,
         watch: Watch,
+        flow: FlowWatch,
         arbiters: Mapping[str, Arbiter],
-        meet: Callable[[Iterable[Demand], float], list[Effect]],
+        protection: Protection,
     ) -> None:
         self._alarms = alarms
         self._watch = watch
+        self._flow = flow
         self._arbiters = arbiters
-        self._meet = meet
+        self._protection = protection
 
     @property
     def is_quiet(self) -> bool:
@@ -76,11 +83,13 @@ class Requests:
                 return self._exercise(self._arbiters[valve_id], request, now_s)
             case WalkTestRequested(zone_id, on, request) if self._watch.has_zone(zone_id):
                 demands, effects = self._watch.walk_test(zone_id, on, request, now_s)
-                return self._meet(demands, now_s) + effects
+                return self._protection.meet(demands, now_s) + effects
             case AcknowledgeRequested(alarm_id, request):
                 return [*self._alarms.acknowledge(alarm_id, request, now_s)]
             case ResetRequested(alarm_id, request):
                 return self._reset(alarm_id, request, now_s)
+            case OccupancyRequested():
+                return self._flow.occupy(event, now_s)
             case ShelveRequested(alarm_id, duration_s, request):
                 return [*self._alarms.shelve(alarm_id, duration_s, request, now_s)]
         return [_rejected(event.request, "unknown_subject", "the site has none of this name")]
@@ -104,13 +113,20 @@ class Requests:
         _, _, name = name.partition("/")
         if kind == "replay" and self._watch.has_sensor(name):
             return self._accept_counter(name, request)
-        if kind != "leak" or not self._watch.has_zone(name):
-            return [*self._alarms.reset(alarm_id, request, now_s, None)]
+        is_leak = kind == "leak" and self._watch.has_zone(name)
+        is_flow = kind == "flow" and self._flow.has_rule(name)
+        refusal = self._watch.may_reset(name, now_s) if is_leak else None
+        refusal = self._flow.may_reset(name, now_s) if is_flow else refusal
         was_latched = self._alarms.is_latched(alarm_id)
-        commands = self._alarms.reset(alarm_id, request, now_s, self._watch.may_reset(name, now_s))
+        commands = self._alarms.reset(alarm_id, request, now_s, refusal)
         if not was_latched or self._alarms.is_latched(alarm_id):
             return [*commands]
-        return [*self._meet(self._watch.reset(name, now_s), now_s), *commands]
+        if is_leak:
+            return [*self._protection.meet(self._watch.reset(name, now_s), now_s), *commands]
+        if is_flow:
+            demands, effects = self._flow.reset(name)
+            return [*self._protection.restrain(demands, now_s), *commands, *effects]
+        return [*commands]
 
     def _accept_counter(self, sensor_id: str, request: Request) -> list[Effect]:
         """A person vouches for a sensor that counts from the beginning: a new battery or a new key."""

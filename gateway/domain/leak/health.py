@@ -11,6 +11,10 @@ from gateway.domain.site import SensorSpec
 SUSPICION_S = 600.0
 """A refused frame is trouble until none has come for this long."""
 
+MENDED_S = 10.0
+"""What a device says is wrong with itself is over when it has not said so for this long; and its words do not
+change more often: a loose cable is one trouble, not one for each poll."""
+
 FREEZE_HYSTERESIS_DEGC = 1.0
 BATTERY_HYSTERESIS_PERCENT = 5
 BATTERY_HYSTERESIS_V = 0.1
@@ -23,7 +27,9 @@ class Health:
     """What is wrong; all defaults is nothing.
 
     Args:
-        fault: In words, as the sensor or its loop reported; "" for none.
+        fault: Why it cannot be heard or believed, in words; "" for none. Over with its next wet or dry.
+        reported: What the device says is wrong with itself, in words, since `reported_s`; "" for nothing.
+        mended_s: When `reported` is over, unless the device says it again.
         opened: The sensor's own tamper contact.
         forged_until_s: End of the suspicion that somebody imitates the sensor.
         replayed_until_s: End of the suspicion that somebody repeats old frames.
@@ -31,6 +37,9 @@ class Health:
 
     missing: bool = False
     fault: str = ""
+    reported: str = ""
+    reported_s: float = 0.0
+    mended_s: float | None = None
     chattering: bool = False
     battery_low: bool = False
     opened: bool = False
@@ -40,10 +49,12 @@ class Health:
     near_freezing: bool = False
 
 
-def after_reading(health: Health, spec: SensorSpec, reading: Reading) -> Health:
+def after_reading(health: Health, spec: SensorSpec, reading: Reading, now_s: float) -> Health:
     """Return the health after a frame that counts."""
     if not (health.missing or health.fault) and _says_only_wet(reading):
         return health
+    if reading.fault is not None:
+        health = _after_report(health, reading.fault, now_s)
     degc, was = reading.temperature_degc, health
     return replace(
         health,
@@ -64,7 +75,17 @@ def _says_only_wet(reading: Reading) -> bool:
         and reading.battery_v is None
         and reading.temperature_degc is None
         and reading.tamper is None
+        and reading.fault is None
     )
+
+
+def _after_report(health: Health, fault: str, now_s: float) -> Health:
+    if not fault:
+        is_over = not health.reported or health.mended_s is not None
+        return health if is_over else replace(health, mended_s=now_s + MENDED_S)
+    if fault != health.reported and (not health.reported or now_s >= health.reported_s + MENDED_S):
+        return replace(health, reported=fault, reported_s=now_s, mended_s=None)
+    return health if health.mended_s is None else replace(health, mended_s=None)
 
 
 def _is_battery_low(was_low: bool, spec: SensorSpec, reading: Reading) -> bool:
@@ -87,7 +108,9 @@ def _is_cold(was_cold: bool, degc: float | None, limit_degc: float | None) -> bo
 
 
 def after_time(health: Health, now_s: float) -> Health:
-    """Return the health with suspicions ended that are over."""
+    """Return the health with suspicions and reported faults ended that are over."""
+    if health.mended_s is not None and now_s >= health.mended_s:
+        health = replace(health, reported="", mended_s=None)
     if health.forged_until_s is not None and now_s >= health.forged_until_s:
         health = replace(health, forged_until_s=None)
     if health.replayed_until_s is not None and now_s >= health.replayed_until_s:
@@ -101,9 +124,10 @@ def conditions(health: Health, spec: SensorSpec) -> Mapping[str, Raise]:
     refused = "a frame without a valid signature was refused" if health.forged_until_s is not None else ""
     opened = "its tamper contact is open" if health.opened else ""
     chatter = "it changes too often; look for a loose wire" if health.chattering else ""
+    faults = "; ".join(filter(None, (health.fault, health.reported, chatter)))
     found = (
         (health.missing, "sensor-missing", trouble, f"silent for {spec.silence_s or 0:g} s"),
-        (health.fault or chatter, "sensor-fault", trouble, "; ".join(filter(None, (health.fault, chatter)))),
+        (faults, "sensor-fault", trouble, faults),
         (health.battery_low, "battery-low", trouble, "replace the battery"),
         (opened or refused, "tamper", trouble, "; ".join(filter(None, (opened, refused)))),
         (health.replayed_until_s is not None, "replay", trouble, "a frame with an old counter was refused"),

@@ -18,6 +18,7 @@ from gateway.domain.effects import Effect
 from gateway.domain.evolve import replace
 from gateway.domain.leak.health import SUSPICION_S, Health, after_reading, after_time, changes, conditions
 from gateway.domain.leak.replay import Verdict, judge
+from gateway.domain.leak.rope import NOWHERE, Place, follow
 from gateway.domain.model import Channel, Json, Reading
 from gateway.domain.site import SensorSpec
 
@@ -40,6 +41,7 @@ class Sensor:
         seen_s: The last sign of life that counts.
         wet: The last word, also from before a restart; None if there is none.
         heard: `wet` was said since the start.
+        place: Where along a rope the water is.
         settled: The sensor has spoken since the start, so the alarms from before it are up to date.
         counter: The largest counter accepted; None takes any.
         last: The last accepted frame.
@@ -53,6 +55,7 @@ class Sensor:
     seen_s: float | None = None
     wet: bool | None = None
     heard: bool = False
+    place: Place = NOWHERE
     settled: bool = False
     counter: int | None = None
     last: Reading | None = None
@@ -89,8 +92,13 @@ def found(spec: SensorSpec, memory: Mapping[str, Json], now_s: float) -> Sensor:
 
 def is_healthy(sensor: Sensor) -> bool:
     """Tell whether water at this sensor would be noticed."""
-    is_there = not sensor.health.missing and not sensor.health.fault
-    return is_there and (sensor.wet is not None or sensor.spec.silence_s is not None)
+    is_whole = can_be_heard(sensor) and not sensor.health.reported
+    return is_whole and (sensor.wet is not None or sensor.spec.silence_s is not None)
+
+
+def can_be_heard(sensor: Sensor) -> bool:
+    """Tell whether its "wet" counts; a rope with a broken cable is not healthy, but the water is there."""
+    return not sensor.health.missing and not sensor.health.fault
 
 
 def can_vote(sensor: Sensor) -> bool:
@@ -166,6 +174,7 @@ def deadline_s(sensor: Sensor) -> float | None:
         None if health.missing else _silent_at_s(sensor),
         health.forged_until_s,
         health.replayed_until_s,
+        health.mended_s,
         sensor.flipped_s + CHATTER_QUIET_S if health.chattering else None,
     )
     return min((end_s for end_s in ends if end_s is not None), default=None)
@@ -180,6 +189,7 @@ def view(sensor: Sensor, now_s: float) -> dict[str, Json]:
         "name": sensor.spec.name,
         "kind": sensor.spec.kind,
         "wet": sensor.wet,
+        "distance_m": sensor.place.distance_m,
         "healthy": is_healthy(sensor),
         "faults": faults,
         "supervised": sensor.spec.supervised,
@@ -203,6 +213,7 @@ def _accept(sensor: Sensor, reading: Reading, now_s: float) -> tuple[Sensor, lis
         counter=reading.counter if sensor.spec.keyed else None,
         wet=sensor.wet if reading.wet is None else reading.wet,
         heard=sensor.heard or reading.wet is not None,
+        place=follow(sensor.place, reading, now_s),
         settled=True,
         battery_percent=_newer(reading.battery_percent, sensor.battery_percent),
         battery_v=_newer(reading.battery_v, sensor.battery_v),
@@ -212,12 +223,13 @@ def _accept(sensor: Sensor, reading: Reading, now_s: float) -> tuple[Sensor, lis
     if has_changed:
         flips = sensor.flips + 1 if now_s < sensor.flipped_s + CHATTER_QUIET_S else 1
         after = replace(after, flips=flips, flipped_s=now_s)
-    health = after_reading(sensor.health, sensor.spec, reading)
+    health = after_reading(sensor.health, sensor.spec, reading, now_s)
     if has_changed and after.flips > CHATTER_CHANGES:
         health = replace(health, chattering=True)
     after, effects = _with_health(after, health, first=not sensor.settled)
     is_first_dry = sensor.wet is None and after.wet is False
-    if has_changed and not is_first_dry and not health.chattering:
+    has_moved = after.place is not sensor.place and after.place.told_m not in (None, sensor.place.told_m)
+    if (has_changed or has_moved) and not is_first_dry and not health.chattering:
         effects += _wet_news(after)
     if sensor.spec.keyed or has_changed:
         effects += _remembered(after, urgent=has_changed and not health.chattering)
@@ -259,7 +271,10 @@ def _with_health(sensor: Sensor, health: Health, *, first: bool = False) -> tupl
 
 
 def _wet_news(sensor: Sensor) -> list[Effect]:
-    return [Publish(Channel.EVENT, "sensor", {"sensor_id": sensor.spec.id, "wet": sensor.wet})]
+    body: dict[str, Json] = {"sensor_id": sensor.spec.id, "wet": sensor.wet}
+    if sensor.place.told_m is not None:
+        body["distance_m"] = sensor.place.told_m
+    return [Publish(Channel.EVENT, "sensor", body)]
 
 
 def _remembered(sensor: Sensor, *, urgent: bool) -> list[Effect]:

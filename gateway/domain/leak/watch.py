@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from gateway.domain.effects import Effect
 from gateway.domain.events import FrameRejected, SensorFaulted, SensorRead
-from gateway.domain.leak import sensor, zone
+from gateway.domain.leak import recall, sensor, zone
 from gateway.domain.leak.sensor import Sensor
 from gateway.domain.leak.zone import Zone
 from gateway.domain.model import Json, Request
@@ -61,6 +61,14 @@ class Watch:
         for zone_id, watched in self._site.zones.items():
             latched = is_latched(f"leak/zone/{zone_id}")
             self._keep_zone(zone_id, zone.found(watched, latched, now_s))
+
+    def recall(self, memory: Mapping[str, Json], is_latched: Callable[[str], bool], now_s: float) -> None:
+        """Take over what was known before the restart, late; `is_latched` tells of an alarm id."""
+        for sensor_id, before in list(self._sensors.items()):
+            self._keep_sensor(sensor_id, recall.recalled(before, memory, now_s))
+        for zone_id, known in list(self._zones.items()):
+            if is_latched(f"leak/zone/{zone_id}") and not known.latched:
+                self._keep_zone(zone_id, recall.relatched(known))
 
     # --- what happens -------------------------------------------------------------------------------
 

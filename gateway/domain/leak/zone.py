@@ -4,20 +4,21 @@
      |  <--not wet any more--+                      |
      +--walk test--> test                           +-- latched: demands "closed" until `reset`
 
-Faults and silence never start anything: a leak begins with a healthy sensor that says wet. They do not end
-anything either: a sensor that was wet and fell silent is still wet. A sensor in trouble leaves the count
-of those that can vote, and the quorum becomes 1 when fewer than `quorum` healthy ones are left.
+Faults and silence never start anything: a leak begins with a sensor that can be heard and says wet. They do
+not end anything either: a sensor that was wet and fell silent is still wet. A sensor in trouble leaves the
+count of those that can vote, and the quorum becomes 1 when fewer than `quorum` healthy ones are left.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.domain.commands import AnswerRequest
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.evolve import replace
 from gateway.domain.leak import walk_test as walking
-from gateway.domain.leak.sensor import Sensor, can_vote, is_healthy, is_wet, was_wet
+from gateway.domain.leak.rope import NOWHERE, worded
+from gateway.domain.leak.sensor import Sensor, can_be_heard, can_vote, is_healthy, is_wet, was_wet
 from gateway.domain.leak.walk_test import WalkTest
 from gateway.domain.model import Json, Request, SignalClass
 from gateway.domain.site import Action, ZoneSpec
@@ -46,6 +47,7 @@ class Zone:
         wet_since_s: When the quorum became wet, while confirming.
         dry_since_s: Since when all is dry; None if it is not.
         told: Sensors that the standing alarm names.
+        places: Where along their ropes it says the water is, metres by sensor.
         quiet_until_s: End of the cooldown.
     """
 
@@ -57,6 +59,7 @@ class Zone:
     wet_since_s: float = 0.0
     dry_since_s: float | None = None
     told: frozenset[str] = frozenset()
+    places: Mapping[str, float] = field(default_factory=dict)
     quiet_until_s: float | None = None
     test: WalkTest | None = None
 
@@ -94,7 +97,7 @@ def step(zone: Zone, sensors: Mapping[str, Sensor], now_s: float) -> tuple[Zone,
         zone, more = _watch(zone, watched, wet, now_s)
         return zone, effects + more
     if zone.phase is Phase.LEAK:
-        zone, more = _leak(zone, wet, now_s)
+        zone, more = _leak(zone, watched, wet, now_s)
         return zone, effects + more
     return zone, effects
 
@@ -102,7 +105,7 @@ def step(zone: Zone, sensors: Mapping[str, Sensor], now_s: float) -> tuple[Zone,
 def reset(zone: Zone, now_s: float) -> Zone:
     """End a latched leak: its alarm has been reset."""
     del now_s
-    return replace(zone, phase=Phase.DRY, latched=False, closing=False, told=frozenset())
+    return replace(zone, phase=Phase.DRY, latched=False, closing=False, told=frozenset(), places={})
 
 
 def may_reset(zone: Zone, sensors: Mapping[str, Sensor], now_s: float) -> str | None:
@@ -181,7 +184,7 @@ def _watch(
 ) -> tuple[Zone, list[Effect]]:
     is_enough = len(wet) >= _quorum(zone.spec, watched)
     if zone.phase is Phase.DRY:
-        if not is_enough or not any(is_wet(sensor) and is_healthy(sensor) for sensor in watched):
+        if not is_enough or not any(is_wet(sensor) and can_be_heard(sensor) for sensor in watched):
             return zone, []
         zone = replace(zone, phase=Phase.CONFIRMING, wet_since_s=now_s)
     elif not is_enough:
@@ -195,13 +198,16 @@ def _watch(
         latched=zone.latched or zone.spec.latch,
         closing=zone.closing or may_move,
         told=wet,
+        places=_places({}, watched),
     )
     return zone, [_leak_raised(zone)]
 
 
-def _leak(zone: Zone, wet: frozenset[str], now_s: float) -> tuple[Zone, list[Effect]]:
+def _leak(
+    zone: Zone, watched: Sequence[Sensor], wet: frozenset[str], now_s: float
+) -> tuple[Zone, list[Effect]]:
     if zone.dry_since_s is not None and now_s >= zone.dry_since_s + _settle_s(zone.spec):
-        zone = replace(zone, phase=Phase.DRY, told=frozenset())
+        zone = replace(zone, phase=Phase.DRY, told=frozenset(), places={})
         if not zone.latched:
             was_closing, quiet_until_s = zone.closing, now_s + zone.spec.cooldown_s
             zone = replace(zone, closing=False)
@@ -209,15 +215,29 @@ def _leak(zone: Zone, wet: frozenset[str], now_s: float) -> tuple[Zone, list[Eff
         return zone, [Clear("leak", f"zone/{zone.spec.id}")]
     if not zone.closing and wet and (zone.quiet_until_s is None or now_s >= zone.quiet_until_s):
         zone = replace(zone, closing=True)
-    if wet <= zone.told:
+    places = _places(zone.places, watched)
+    if wet <= zone.told and places == zone.places:
         return zone, []
-    zone = replace(zone, told=zone.told | wet)
+    zone = replace(zone, told=zone.told | wet, places=places)
     return zone, [_leak_raised(zone)]
 
 
+def _places(known: Mapping[str, float], watched: Sequence[Sensor]) -> Mapping[str, float]:
+    """Return where the water is; where it was found on a rope that is dry again stays named."""
+    on_ropes = [sensor for sensor in watched if sensor.place is not NOWHERE]
+    if not on_ropes:
+        return known  # wired contacts end here: a valve waits for them
+    found = {s.spec.id: s.place.told_m for s in on_ropes if s.place.told_m is not None and is_wet(s)}
+    return {**known, **found}
+
+
 def _leak_raised(zone: Zone) -> Raise:
-    detail = f"wet: {_names(sorted(zone.told))}"
-    return Raise("leak", f"zone/{zone.spec.id}", SignalClass.ALARM, detail, latched=zone.spec.latch)
+    subject, wet, places = f"zone/{zone.spec.id}", sorted(zone.told), tuple(sorted(zone.places.items()))
+    if places:
+        at = {sensor_id: f"{sensor_id} {worded(distance_m)}" for sensor_id, distance_m in places}
+        wet = [at.get(sensor_id, sensor_id) for sensor_id in wet]
+    detail = f"wet: {_names(wet)}"
+    return Raise("leak", subject, SignalClass.ALARM, detail, latched=zone.spec.latch, places=places)
 
 
 def _quorum(spec: ZoneSpec, watched: Sequence[Sensor]) -> int:

@@ -15,7 +15,7 @@ Rules:
 * `drive(CLOSED)` sets the closing output, or cuts the opening one and sets it after the dead time, in the
   same call; only a confirmed closure and OUT_OF_SERVICE are left alone. FAULT closes but does not open.
 * A failed close is repeated every `retry_every_s` until a switch confirms it, also after a restart.
-* Closure is *confirmed* by its switch, otherwise *assumed*.
+* Closure is *confirmed* by its switch, else by a meter (flow.py), otherwise *assumed*.
 * SetCoil effects come first in every list, each with a record of actor and cause.
 """
 
@@ -37,6 +37,7 @@ from gateway.domain.valve.model import (
     MOVED_BY_HAND,
     MOVING,
     Doubt,
+    FlowSays,
     Phase,
     Valve,
     ValveState,
@@ -89,7 +90,8 @@ def drive(valve: Valve, position: Position, why: Why, now_s: float) -> tuple[Val
         turn.record("refused", {"goal": position.value, "problem": refusal}, why)
         return turn.done()
     turn.valve = replace(valve, why=why)
-    if valve.position is position and valve.confirmed and valve.is_held(position):
+    is_sure = valve.confirmed and valve.flow is not FlowSays.PASSING
+    if valve.position is position and is_sure and valve.is_held(position):
         turn.record("intent", {"goal": position.value, "already": "confirmed"})
     elif valve.move is not None and valve.move.goal is position:
         turn.valve = replace(turn.valve, state=MOVING[position])
@@ -186,14 +188,16 @@ def deadline_s(valve: Valve) -> float | None:
 def view(valve: Valve, now_s: float) -> dict[str, Json]:
     """Return what status shows.
 
-    Keys: name, kind, state, closure ("confirmed", "assumed" or None), travel_s (last measured stroke), goal
-    and progress_percent of the stroke under way (None at rest).
+    Keys: name, kind, state, closure ("confirmed", "assumed", "passing" or None), closure_by ("switch",
+    "flow", "time" or None), travel_s (last measured stroke), goal and progress_percent of the stroke under
+    way (None at rest).
     """
     return {
         "name": valve.spec.name or valve.spec.id,
         "kind": valve.spec.kind.value,
         "state": valve.state.value,
         "closure": valve.closure,
+        "closure_by": valve.closure_by,
         "travel_s": None if valve.took_s is None else round(valve.took_s, 3),
         "goal": valve.move.goal.value if valve.move else None,
         "progress_percent": _progress_percent(valve, now_s),

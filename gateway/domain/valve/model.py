@@ -100,12 +100,22 @@ class Doubt:
     released: bool = False
 
 
+class FlowSays(StrEnum):
+    """What a meter shows of a closed valve."""
+
+    NOTHING = "nothing"
+    STOPPED = "stopped"
+    PASSING = "passing"
+    """Water runs through all the same."""
+
+
 @dataclass(frozen=True)
 class Valve:
     """One valve. Made by `valve.found`, changed only by the functions of valve.py.
 
     Args:
         confirmed: An end switch shows the position; else it is assumed.
+        flow: What a meter shows, while it is closed.
         coils: Energised, as last commanded.
         made: End switches that are made.
         why: Who last had the valve moved, and why.
@@ -120,6 +130,7 @@ class Valve:
     spec: ValveSpec
     state: ValveState = ValveState.UNKNOWN
     confirmed: bool = False
+    flow: FlowSays = FlowSays.NOTHING
     coils: frozenset[Coil] = frozenset()
     made: frozenset[Position] = frozenset()
     why: Why = field(default=Why(SYSTEM, "start", ""))
@@ -144,10 +155,21 @@ class Valve:
 
     @property
     def closure(self) -> str | None:
-        """How sure the closure is: "confirmed", "assumed", or None if it is not closed."""
+        """How sure the closure is: "confirmed", "assumed", "passing", or None if it is not closed."""
         if self.state is not ValveState.CLOSED:
             return None
-        return "confirmed" if self.confirmed else "assumed"
+        if self.flow is FlowSays.PASSING:
+            return "passing"
+        return "confirmed" if self.confirmed or self.flow is FlowSays.STOPPED else "assumed"
+
+    @property
+    def closure_by(self) -> str | None:
+        """What says so: "switch", "flow", "time", or None if it is not closed."""
+        if self.state is not ValveState.CLOSED:
+            return None
+        if self.confirmed and self.flow is not FlowSays.PASSING:
+            return "switch"
+        return "time" if self.flow is FlowSays.NOTHING else "flow"
 
     def travel(self, goal: Position) -> travel.Travel:
         """Return what was learned of this direction."""

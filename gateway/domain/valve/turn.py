@@ -11,7 +11,9 @@ from gateway.domain.effects import Clear, Effect, Raise, Why
 from gateway.domain.evolve import replace
 from gateway.domain.model import Channel, Coil, Json
 from gateway.domain.valve import memory as valve_memory
-from gateway.domain.valve.model import CONDITIONS, FAIL_TO_CLOSE, Valve
+from gateway.domain.valve.model import CONDITIONS, FAIL_TO_CLOSE, FlowSays, Valve, ValveState
+
+_SHUT = (ValveState.CLOSED, ValveState.CLOSING, ValveState.FAULT)
 
 
 class Turn:
@@ -82,6 +84,8 @@ class Turn:
     def done(self) -> tuple[Valve, list[Effect]]:
         """Return the valve and everything to do about it."""
         effects = self._coils + self._rest
+        if self.valve.flow is not FlowSays.NOTHING and self.valve.state not in _SHUT:
+            self.valve = replace(self.valve, flow=FlowSays.NOTHING)
         after, before = self.valve, self._before
         if (after.state, after.closure) != (before.state, before.closure):
             effects.append(Publish(Channel.EVENT, "valve", self._message()))
@@ -99,6 +103,7 @@ class Turn:
             "valve_id": valve.spec.id,
             "state": valve.state.value,
             "closure": valve.closure,
+            "closure_by": valve.closure_by,
             "fault": valve.fault,
             "actor": str(valve.why.actor),
             "cause": valve.why.cause,

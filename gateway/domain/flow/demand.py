@@ -1,0 +1,45 @@
+"""What flow means for the valves; who may refuse it is decided elsewhere (authority/protection.py)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class Turn(StrEnum):
+    """How a rule's demand for closed valves changed."""
+
+    NEW = "new"
+    STANDING = "standing"
+    """It demanded before, and the water has just been seen to run on."""
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDemand:
+    """A flow rule wants its valves closed, or no longer."""
+
+    rule_id: str
+    valves: tuple[str, ...]
+    turn: Turn
+    cause: str = ""
+
+
+class Seen(StrEnum):
+    """What a meter shows of a closed valve."""
+
+    STOPPED = "stopped"
+    PASSING = "passing"
+    STILL_PASSING = "still_passing"
+    """As before; it is time to drive the valve closed once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a meter shows of one of its valves."""
+
+    meter_id: str
+    valve_id: str
+    seen: Seen
+
+
+FlowDemand: TypeAlias = RuleDemand | Finding
