@@ -23,6 +23,7 @@ class Actuator:
         self.stalled = False
         self.burnt = False
         self.slowness = 1.0
+        self.passing = 0.0
         energised = plan.kind is ValveKind.SPRING_RETURN and plan.position is Position.OPEN
         self._since_s: dict[Coil, float | None] = {Coil.OPEN: 0.0 if energised else None, Coil.CLOSE: None}
         self._latched = self.position
@@ -38,6 +39,11 @@ class Actuator:
     def turn(self, position: Position) -> None:
         """Turn it by hand, against any drive; a motor that is driven will turn it on from there."""
         self.position = self._latched = ENDS[position]
+
+    @property
+    def opening(self) -> float:
+        """How far it is open for water: a worn seat passes some when it is shut."""
+        return max(self.position, self.passing)
 
     @property
     def moving(self) -> bool:

@@ -5,17 +5,17 @@ The building keeps the level of an output when the gateway dies, as a Raspberry 
 
 import json
 from asyncio import BaseTransport, Future, Protocol, Transport, get_running_loop, timeout
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
 from gateway.domain.model import Json
-from gateway.domain.ports import Advert, InputSpec, OutputLine
+from gateway.domain.ports import Advert, AnalogSpec, Failure, InputSpec, OutputLine
 from gateway.errors import DriverError
 from gateway.sim import news
 from gateway.sim.config import Config
 from gateway.sim.lines import Lines
-from gateway.sim.panel import Panel
+from gateway.sim.panel import Panel, input_name
 
 HELLO_S = 5.0
 """A building that accepts but says nothing for this long is none."""
@@ -32,6 +32,7 @@ class SimBoard:
         self._config = config
         self._panel = Panel()
         self._outputs: dict[str, bool] = {}
+        self._ratios: dict[str, float] = {}
         self._connection: _Connection | None = None
 
     async def open(self) -> None:
@@ -85,6 +86,36 @@ class SimBoard:
         output.level()
         return output
 
+    def button(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
+        """As `watch`."""
+        return self.watch(spec, on_level)
+
+    def lamp(self, line: str, /) -> OutputLine:
+        """As `output`. Raises DriverError."""
+        return self.output(line)
+
+    @contextmanager
+    def sample(self, spec: AnalogSpec, on_sample: Callable[[float | Failure], None], /) -> Iterator[None]:
+        """Call `on_sample` with each sample. Raises DriverError if there is no such input."""
+        self._connected()
+        source = input_name(spec.adc, spec.channel)
+        if source not in self._ratios:
+            known = ", ".join(self._ratios) or "none"
+            raise DriverError(f"{source} is no analogue input of this building; it has {known}")
+        loop = get_running_loop()
+        is_wanted = True
+
+        def take() -> None:
+            if is_wanted:
+                loop.call_later(spec.every_s, take)
+                on_sample(self._ratios[source] if self._is_connected else Failure(self._gone))
+
+        loop.call_soon(take)
+        try:
+            yield
+        finally:
+            is_wanted = False
+
     def level(self, line: str) -> bool:
         """Return the level of an output. Raises DriverError."""
         self._connected()
@@ -97,8 +128,16 @@ class SimBoard:
 
     def _connected(self) -> "_Connection":
         if self._connection is None or not self._connection.works:
-            raise DriverError(f"{self._config.socket}: the simulated building is gone")
+            raise DriverError(self._gone)
         return self._connection
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._connection is not None and self._connection.works
+
+    @property
+    def _gone(self) -> str:
+        return f"{self._config.socket}: the simulated building is gone"
 
     def _on_news(self, told: news.Told) -> None:
         match told:
@@ -106,8 +145,10 @@ class SimBoard:
                 self._panel.change(line, closed)
             case Advert():
                 self._panel.hear(told)
-            case news.Levels(rails, contacts, outputs):
-                self._outputs = outputs
+            case news.Ratio(source, ratio):
+                self._ratios[source] = ratio
+            case news.Levels(rails, contacts, outputs, ratios):
+                self._outputs, self._ratios = outputs, {**self._ratios, **ratios}
                 self._panel.learn(rails, contacts)
             case None:
                 pass

@@ -21,10 +21,12 @@ from gateway.sim.happening import (
     ContactChanged,
     Damaged,
     Happening,
+    LoopChanged,
     OutputSet,
     SensorWetted,
     ValveStopped,
 )
+from gateway.sim.loop import Circuit
 from gateway.sim.plan import Plan, outputs
 from gateway.sim.transmitter import Transmitter
 from gateway.sim.water import S_PER_MIN, Pipes, Probe, Puddle
@@ -54,7 +56,8 @@ class Building:
         self.puddles = {name: Puddle(room) for name, room in plan.room.items()}
         self.temperatures_degc = {name: room.temperature_degc for name, room in plan.room.items()}
         self.valves = {name: Actuator(valve) for name, valve in plan.valve.items()}
-        self.probes = {name: Probe(contact.wet_l) for name, contact in plan.contact.items()}
+        self.probes = {name: Probe(wired.wet_l) for name, wired in (plan.contact | plan.loop).items()}
+        self.circuits = {name: Circuit(loop) for name, loop in plan.loop.items()}
         self.transmitters = {
             name: Transmitter(
                 name, beacon, counter=counter, first_s=start_s + place * STAGGER_S, now_s=start_s
@@ -73,6 +76,9 @@ class Building:
         self._resting = dict.fromkeys(plan.valve, True)
         self.wet = {name: False for name, _, _ in self.all_probes()}
         self.contacts = {line: closed() for line, closed in self._contact_of.items()}
+        self.ratios = {
+            plan.loop[name].input: circuit.ratio(wet=False) for name, circuit in self.circuits.items()
+        }
         self.settle()
 
     def take(self) -> list[Happening]:
@@ -154,10 +160,16 @@ class Building:
             if self.contacts[line] is not (now := self.line_faults.get(line, closed())):
                 self.contacts[line] = now
                 self._happened.append(ContactChanged(line=line, closed=now, at_s=self.now_s))
+        for name, circuit in self.circuits.items():
+            source, ratio = self.plan.loop[name].input, circuit.ratio(wet=self.wet[name])
+            if self.ratios[source] != ratio:
+                self.ratios[source] = ratio
+                self._happened.append(LoopChanged(input=source, ratio=ratio, at_s=self.now_s))
 
     def all_probes(self) -> list[tuple[str, str, Probe]]:
         """Return (sensor, room, probe) of all sensors."""
-        wired = [(name, self.plan.contact[name].room, probe) for name, probe in self.probes.items()]
+        rooms = {name: wired.room for name, wired in (self.plan.contact | self.plan.loop).items()}
+        wired = [(name, rooms[name], probe) for name, probe in self.probes.items()]
         radio = [
             (name, self.plan.beacon[name].room, sensor.probe) for name, sensor in self.transmitters.items()
         ]
@@ -183,7 +195,7 @@ class Building:
             self._happened.append(Damaged(valve=valve, problem=problem, at_s=self.now_s))
 
     def _openings(self) -> dict[str, float]:
-        return {name: valve.position for name, valve in self.valves.items()}
+        return {name: valve.opening for name, valve in self.valves.items()}
 
     def _temperature_degc(self, beacon: str) -> float:
         return self.temperatures_degc[self.plan.beacon[beacon].room]

@@ -1,15 +1,24 @@
 """A board in the same process as its building, in the building's own time: for tests, as fast as they run."""
 
 from asyncio import get_running_loop
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
-from gateway.domain.ports import Advert, InputSpec, OutputLine
+from gateway.domain.ports import Advert, AnalogSpec, Failure, InputSpec, OutputLine, PollSpec, Register
 from gateway.errors import DriverError
 from gateway.sim.building import Building
 from gateway.sim.happening import AdvertSent, ContactChanged, Happening
-from gateway.sim.panel import Panel
+from gateway.sim.panel import Panel, input_name
 from gateway.sim.plan import rails
+
+
+@dataclass(slots=True, eq=False)
+class _Sampler:
+    every_s: float
+    source: str
+    on_sample: Callable[[float | Failure], None]
+    due_s: float
 
 
 class DirectBoard:
@@ -26,6 +35,7 @@ class DirectBoard:
         self._on_happening = on_happening
         self._panel = Panel()
         self._panel.learn(rails(building.plan), building.contacts)
+        self._samplers: list[_Sampler] = []
 
     @property
     def now_s(self) -> float:
@@ -40,9 +50,13 @@ class DirectBoard:
     def step(self, until_s: float) -> bool:
         """Go on to the next thing that happens, at most to this time; return whether it is reached."""
         self.deliver()
-        reached = self.building.step(until_s)
+        due_s = min((sampler.due_s for sampler in self._samplers), default=until_s)
+        reached = self.building.step(min(until_s, due_s))
         self.deliver()
-        return reached
+        for sampler in [sampler for sampler in self._samplers if sampler.due_s <= self.now_s]:
+            sampler.due_s = self.now_s + sampler.every_s
+            sampler.on_sample(self.building.ratios[sampler.source])
+        return reached and due_s >= until_s
 
     def deliver(self) -> None:
         """Call back for what happened at this moment."""
@@ -74,6 +88,38 @@ class DirectBoard:
         if line not in self.building.outputs:
             raise DriverError(f'line "{line}" is no output of this building')
         return _DirectOutput(self.building, line)
+
+    def button(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
+        """As `watch`."""
+        return self.watch(spec, on_level)
+
+    def lamp(self, line: str, /) -> OutputLine:
+        """As `output`. Raises DriverError."""
+        return self.output(line)
+
+    @contextmanager
+    def sample(self, spec: AnalogSpec, on_sample: Callable[[float | Failure], None], /) -> Iterator[None]:
+        """Call `on_sample` with each sample. Raises DriverError if there is no such input."""
+        source = input_name(spec.adc, spec.channel)
+        if source not in self.building.ratios:
+            known = ", ".join(self.building.ratios) or "none"
+            raise DriverError(f"{source} is no analogue input of this building; it has {known}")
+        sampler = _Sampler(spec.every_s, source, on_sample, self.now_s)
+        self._samplers.append(sampler)
+        try:
+            yield
+        finally:
+            self._samplers.remove(sampler)
+
+    def poll(
+        self, spec: PollSpec, _on_answer: Callable[[Mapping[Register, int] | Failure], None], /
+    ) -> AbstractContextManager[None]:
+        """Raise DriverError: the building has no serial port."""
+        raise DriverError(f"there is no [serial.{spec.port}]")
+
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Nothing runs beside the lines."""
+        return {}
 
 
 class _DirectOutput:

@@ -22,6 +22,13 @@ class ContactChanged(_Happening, frozen=True, tag="contact"):
     closed: bool
 
 
+class LoopChanged(_Happening, frozen=True, tag="loop"):
+    """The voltage at a converter's input changed; a part of the supply. `input` is "<adc>/<channel>"."""
+
+    input: str
+    ratio: float
+
+
 class AdvertSent(_Happening, frozen=True, tag="advert"):
     """A radio sensor sent an advertisement; keys are service UUIDs and company ids."""
 
@@ -66,4 +73,6 @@ class Damaged(_Happening, frozen=True, tag="damage"):
     problem: str
 
 
-Happening: TypeAlias = ContactChanged | AdvertSent | OutputSet | ValveStopped | SensorWetted | Damaged
+Happening: TypeAlias = (
+    ContactChanged | LoopChanged | AdvertSent | OutputSet | ValveStopped | SensorWetted | Damaged
+)

@@ -24,11 +24,19 @@ def look(building: Building) -> dict[str, Json]:
             }
             for name in building.plan.pipe
         },
+        "meters": {
+            name: {
+                "flow_l_per_min": round(pipes.flow_l_per_min[meter.pipe], 3),
+                "passed_l": round(pipes.passed_l[meter.pipe], 3),
+            }
+            for name, meter in building.plan.meter.items()
+        },
         "valves": {
             name: {"position": round(valve.position, 3), "moving": valve.moving, "stalled": valve.stalled}
             for name, valve in building.valves.items()
         },
         "sensors": {name: _look_at_sensor(building, name) for name in building.wet},
+        "loops": {name: round(building.ratios[loop.input], 4) for name, loop in building.plan.loop.items()},
         "buttons": dict(building.pressed),
         "contacts": dict(building.contacts),
         "outputs": dict(building.outputs),

@@ -16,11 +16,12 @@ from gateway.sim.panel import Rail
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """All lines as they are now; `contacts` are true when closed."""
+    """All lines as they are now; `contacts` are true when closed, `ratios` are parts of the supply."""
 
     rails: Mapping[str, Rail]
     contacts: Mapping[str, bool]
     outputs: dict[str, bool]
+    ratios: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,17 @@ class Contact:
     closed: bool
 
 
-_FOR_BOARDS = ("hello", "contact", "advert")
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The voltage at a converter's input changed."""
 
-Told: TypeAlias = Levels | Contact | Advert | None
+    input: str
+    ratio: float
+
+
+_FOR_BOARDS = ("hello", "contact", "loop", "advert")
+
+Told: TypeAlias = Levels | Contact | Ratio | Advert | None
 
 
 def read(line: bytes) -> Told:
@@ -46,10 +55,13 @@ def read(line: bytes) -> Told:
                 "rails": dict(rails),
                 "contacts": dict(contacts),
                 "outputs": dict(outputs),
+                "ratios": dict(ratios),
             }:
-                return Levels(rails, contacts, outputs)
+                return Levels(rails, contacts, outputs, ratios)
             case {"type": "contact", "line": str(name), "closed": bool(closed)}:
                 return Contact(name, closed)
+            case {"type": "loop", "input": str(name), "ratio": int() | float() as ratio}:
+                return Ratio(name, float(ratio))
             case {"type": "advert"}:
                 return _advert(message)
             case {"type": str(kind)} if kind not in _FOR_BOARDS:

@@ -70,3 +70,8 @@ class Panel:
             # Without a bias of its own the line has a resistor on the board, against the contact.
             high = {"up": True, "down": False}.get(spec.bias, not to_supply)
         return high is not spec.active_low
+
+
+def input_name(adc: str, channel: int) -> str:
+    """Return the name of a converter's input: "loops/0"."""
+    return f"{adc}/{channel}"

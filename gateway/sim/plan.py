@@ -4,6 +4,7 @@
 [pipe.main]              pipes form a tree; `branch_of` names the one before it, none for the street
 [valve.main]             sits at the inlet of the pipes that name it
 [contact.cellar]         a leak detector with a relay contact on a line
+[loop.boiler]            the same at the end of a supervised loop, on an input of a converter
 [beacon.kitchen]         a BLE leak detector
 [button.lobby]  [meter.main]  [indicator]
 """
@@ -18,6 +19,7 @@ from msgspec import Struct, ValidationError, convert, field
 from gateway.domain.model import Position
 from gateway.domain.site import ValveKind
 from gateway.errors import ConfigError
+from gateway.sim.loop import Loop, plan_problems
 from gateway.sim.panel import Rail
 
 Format: TypeAlias = Literal["bthome", "switchbot", "mocreo", "mibeacon"]
@@ -131,6 +133,7 @@ class Plan(_Table, frozen=True):
     pipe: dict[str, Pipe] = field(default_factory=dict)
     valve: dict[str, Valve] = field(default_factory=dict)
     contact: dict[str, Contact] = field(default_factory=dict)
+    loop: dict[str, Loop] = field(default_factory=dict)
     beacon: dict[str, Beacon] = field(default_factory=dict)
     button: dict[str, Button] = field(default_factory=dict)
     meter: dict[str, Meter] = field(default_factory=dict)
@@ -198,6 +201,7 @@ def _dangling(plan: Plan) -> _Problems:
     named += [(f"pipe.{name}.valve", pipe.valve, plan.valve) for name, pipe in plan.pipe.items()]
     named += [(f"pipe.{name}.room", pipe.room, plan.room) for name, pipe in plan.pipe.items()]
     named += [(f"contact.{name}.room", contact.room, plan.room) for name, contact in plan.contact.items()]
+    named += [(f"loop.{name}.room", loop.room, plan.room) for name, loop in plan.loop.items()]
     named += [(f"beacon.{name}.room", beacon.room, plan.room) for name, beacon in plan.beacon.items()]
     named += [(f"meter.{name}.pipe", meter.pipe, plan.pipe) for name, meter in plan.meter.items()]
     optional = ("branch_of", "valve")
@@ -235,6 +239,7 @@ def _bad_numbers(plan: Plan) -> _Problems:
 
 def _deep_probes(plan: Plan) -> _Problems:
     probes = [(f"contact.{name}", contact.room, contact.wet_l) for name, contact in plan.contact.items()]
+    probes += [(f"loop.{name}", loop.room, loop.wet_l) for name, loop in plan.loop.items()]
     probes += [(f"beacon.{name}", beacon.room, beacon.wet_l) for name, beacon in plan.beacon.items()]
     return [
         (f"{key}.wet_l", f"{wet_l:g} l never stand in {room}; allowed: at most {plan.room[room].full_l:g}")
@@ -281,4 +286,8 @@ def _shared_lines(plan: Plan) -> _Problems:
     return [(keys[-1], f'line "{line}" is also {keys[0]}') for line, keys in users.items() if len(keys) > 1]
 
 
-_CHECKS = (_dangling, _loops, _bad_numbers, _deep_probes, _bad_radios, _shared_lines)
+def _bad_loops(plan: Plan) -> _Problems:
+    return plan_problems(plan.loop, rails(plan))
+
+
+_CHECKS = (_dangling, _loops, _bad_numbers, _deep_probes, _bad_radios, _shared_lines, _bad_loops)

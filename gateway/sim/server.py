@@ -19,7 +19,7 @@ from gateway.errors import DriverError
 from gateway.sim import radio, wire
 from gateway.sim.building import Building
 from gateway.sim.hands import Poke
-from gateway.sim.happening import AdvertSent, ContactChanged
+from gateway.sim.happening import AdvertSent, ContactChanged, LoopChanged
 from gateway.sim.lines import Lines
 from gateway.sim.look import look
 from gateway.sim.plan import Plan, rails
@@ -114,7 +114,14 @@ class Server:
             case wire.Attach() | wire.Observe():
                 client.wants = _FOR_BOARDS if isinstance(request, wire.Attach) else (Struct,)
                 lines = rails(building.plan)
-                return [wire.Hello(rails=lines, contacts=building.contacts, outputs=building.outputs)]
+                return [
+                    wire.Hello(
+                        rails=lines,
+                        contacts=building.contacts,
+                        outputs=building.outputs,
+                        ratios=building.ratios,
+                    )
+                ]
             case wire.SetOutput(line=line, level=level):
                 building.set_output(line, level)
                 return []
@@ -132,7 +139,7 @@ class Server:
                     client.write(line)
 
 
-_FOR_BOARDS: tuple[type[Struct], ...] = (ContactChanged, AdvertSent)
+_FOR_BOARDS: tuple[type[Struct], ...] = (ContactChanged, LoopChanged, AdvertSent)
 
 
 class _Client(Protocol):

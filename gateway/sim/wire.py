@@ -3,7 +3,7 @@
 A client asks, each request is answered in order; after `attach` or `observe` it also gets what happens.
 
     -> {"do": "attach"}                            the gateway: contacts and adverts from now on
-    <- {"type": "hello", "rails": {…}, "contacts": {…}, "outputs": {…}}
+    <- {"type": "hello", "rails": {…}, "contacts": {…}, "outputs": {…}, "ratios": {…}}
     -> {"do": "set", "line": "main-close", "level": true}        no answer unless it is refused
     -> {"do": "leak", "pipe": "kitchen"}           a poke, see hands.py
     <- {"type": "done"}  or  {"type": "refused", "problem": "…"}
@@ -49,11 +49,12 @@ class _Answer(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Hello(_Answer, frozen=True, tag="hello"):
-    """All lines as they are now; `contacts` are true when closed."""
+    """All lines as they are now; `contacts` are true when closed, `ratios` are parts of the supply."""
 
     rails: dict[str, Rail]
     contacts: dict[str, bool]
     outputs: dict[str, bool]
+    ratios: dict[str, float]
 
 
 class Done(_Answer, frozen=True, tag="done"):

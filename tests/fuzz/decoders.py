@@ -13,20 +13,17 @@ from pathlib import Path
 from gateway.domain.ports import Advert
 from gateway.drivers.sensors import kinds, load
 from gateway.errors import DecodeError
-from tests.fakes.frames import ADDRESS, KEY, bthome_keyed, mibeacon, mibeacon_keyed, mibeacon_object
+from tests.fakes.examples import adverts
+from tests.fakes.frames import ADDRESS, KEY
 
-COMPANIES = (0x0969, 0x8201)
-UUIDS = (0xFCD2, 0xFE95, 0xFD3D)
+FRAMES = adverts()
+COMPANIES = sorted({company for frame in FRAMES for company in frame.manufacturer_data})
+UUIDS = sorted({uuid for frame in FRAMES for uuid in frame.service_data})
 
-SAMPLES = (
-    bytes.fromhex("40 0009 0161 0C750B 2001 5303616263"),
-    bthome_keyed(bytes.fromhex("0161 02CA09 2001"), 7).service_data[0xFCD2],
-    mibeacon(0x0863, mibeacon_object(0x1014, b"\x01")).service_data[0xFE95],
-    mibeacon_keyed(0x6375, mibeacon_object(0x4806, b"\x01"), 7).service_data[0xFE95],
-    bytes.fromhex("c43430374c7a4764f96761c4083c0500000000"),
-    bytes.fromhex("1580e4000000000000000086f6000000"),
+SAMPLES = tuple(
+    data for frame in FRAMES for data in (*frame.service_data.values(), *frame.manufacturer_data.values())
 )
-"""A good frame of each format, from which a fuzzer finds the way into it."""
+"""Good frames of each format, from which a fuzzer finds the way into it."""
 
 _KEYED, _MODEL = 1, 2
 

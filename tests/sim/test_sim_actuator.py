@@ -4,8 +4,9 @@ import pytest
 
 from gateway.domain.model import Position
 from gateway.sim.building import Building
-from gateway.sim.hands import Cut, Free, Press, Short, Slow, Stall, Turn
+from gateway.sim.hands import Free, Press, Slow, Stall, Turn
 from gateway.sim.happening import ContactChanged, Damaged, ValveStopped
+from gateway.sim.wires import Cut, Short
 
 
 def contacts(building: Building) -> list[tuple[str, bool, float]]:

@@ -64,9 +64,13 @@ def test_demo_gateway_uses_exactly_what_the_demo_building_has(demo_plan: Plan, c
         if line
     }
     read_lines |= {lines.line for lines in config.buttons.values()}
-    read_lines |= {getattr(sensor.config, "line", "main-meter") for sensor in config.sensors.values()}
+    read_lines |= {sensor.config.line for sensor in config.sensors.values() if sensor.kind == "contact"}
+    read_lines |= {meter.line for meter in config.meters.values()}
     lights = {config.indicator.led_line, config.indicator.sounder_line}
 
+    assert {name: meter.litres_per_pulse for name, meter in config.site.meters.items()} == {
+        name: meter.l_per_pulse for name, meter in demo_plan.meter.items()
+    }
     assert used | lights == set(outputs(demo_plan))
     assert read_lines == set(rails(demo_plan))
     assert set(config.sensors) == {*demo_plan.contact, *demo_plan.beacon}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.model import Position
 from gateway.sim.building import Building
-from gateway.sim.hands import Dry, Leak, Poke, Stall, Tap, Turn
+from gateway.sim.hands import Dry, Leak, Poke, Stall, Tap, Turn, Wear
 from gateway.sim.plan import Room, parse
 from gateway.sim.water import Puddle
 
@@ -15,6 +15,7 @@ pokes = st.one_of(
     st.builds(Tap, pipe=st.sampled_from(["main", "branch", "other"]), l_per_min=st.floats(0, 500)),
     st.builds(Dry, pipe=st.sampled_from(["main", "branch", "other"])),
     st.builds(Stall, valve=st.sampled_from(["first", "second"])),
+    st.builds(Wear, valve=st.sampled_from(["first", "second"]), l_per_min=st.floats(0, 2000)),
     st.builds(Turn, valve=st.sampled_from(["first", "second"]), position=st.sampled_from(Position)),
 )
 coils = st.tuples(st.sampled_from(["o1", "c1", "o2"]), st.booleans())

@@ -1,6 +1,6 @@
 """Sensors: one file for each kind, named as in `kind = "…"` of the configuration.
 
-A new kind is one new file here. It holds
+A new kind is one new file here (docs/adding-a-sensor.md). It holds
 
 - `Config`: a frozen, keyword-only dataclass with the keys of `[sensor.<id>]`. Wrong values make it raise
   ConfigError whose keys are field names ("address"); the caller puts "sensor.<id>." in front.

@@ -1,0 +1,1 @@
+"""Analogue inputs through converters on SPI and I2C."""
