@@ -26,7 +26,7 @@ def daemon(socket: Path) -> tuple[dict[str, Any] | None, list[Finding]]:
 
 def inspect(view: Mapping[str, Any]) -> list[Finding]:
     """Look at everything that the gateway says about itself and the building."""
-    return [_clock(view), _link(view), *_sensors(view), *_valves(view), *_alarms(view)]
+    return [_clock(view), _link(view), *_sensors(view), *_valves(view), *_meters(view), *_alarms(view)]
 
 
 def _clock(view: Mapping[str, Any]) -> Finding:
@@ -82,6 +82,19 @@ def _valves(view: Mapping[str, Any]) -> list[Finding]:
         if valve["state"] in _VALVE_ADVICE
     ]
     return bad or [ok("valves", f"all {len(view['valves'])} ready")]
+
+
+def _meters(view: Mapping[str, Any]) -> list[Finding]:
+    meters = view["meters"]
+    if not meters:
+        return []
+    advice = "look at its line: reed-gateway alarms; compare with the meter itself"
+    deaf = [
+        fail("meters", f"{name}: cannot be heard", advice)
+        for name, meter in meters.items()
+        if meter["state"] == "unknown"
+    ]
+    return deaf or [ok("meters", f"all {len(meters)} heard")]
 
 
 def _alarms(view: Mapping[str, Any]) -> list[Finding]:

@@ -1,0 +1,1 @@
+"""Digital lines on the kernel's GPIO character device."""
