@@ -5,6 +5,7 @@ import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from gateway.app import failsafe_note
 from gateway.app.clock import boot_id
 from gateway.app.disk_reports import DiskReports
 from gateway.app.gateway import Gateway
@@ -44,6 +45,7 @@ async def _main(config: Config, notifier: Notifier) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IMPORT_THREADS))
     boot = boot_id()
     _make_folder(config)
+    failsafe_note.leave(config)
     reports = DiskReports()
     store = await Store.open(config.store, BootInfo(boot), reports.take)
     try:

@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from gateway.app import heartbeat, reload
+from gateway.app.board import assemble
+from gateway.app.bulkhead import Patience
 from gateway.app.clock import WallClock, not_before_unix_s
 from gateway.app.disk_reports import DiskReports
 from gateway.app.emitter import Emitter
@@ -27,24 +29,27 @@ from gateway.app.local import Local
 from gateway.app.messages import Messages
 from gateway.app.notify import Notifier, watchdog_interval_s
 from gateway.app.parts import Parts
+from gateway.app.tell_time import tell_time
 from gateway.config.model import Config
 from gateway.config.read import read
 from gateway.control.server import serve
 from gateway.domain.commands import Command, Publish, Record, Remember, SetCoil
 from gateway.domain.core import Core
-from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged, ValveFound
+from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged, MemoryRead, ValveFound
 from gateway.domain.model import SYSTEM, Channel, Coil, Json
 from gateway.domain.site import OnDaemonLoss
 from gateway.errors import ConfigError
 from gateway.link.host import Host
 from gateway.link.wire import Origin
-from gateway.sim.board import SimBoard
 from gateway.store.store import Store
 
 log = logging.getLogger(__name__)
 
 BOARD_WAIT_S = 5.0
 """Without its board the gateway starts all the same after this, and says so."""
+
+_BOARD_PATIENCE = Patience(longest_pause_s=2.0)
+"""All lines wait with one that comes and goes: a contact must not be unheard for a minute because of it."""
 
 _STATUS_AFTER_S = 0.2
 _CONFIG = "config"
@@ -75,7 +80,7 @@ class Gateway:
         self._messages = Messages(store, self._origin, self._clock)
         self._emitter = Emitter(self._core, self._execute, self._fail)
         emit = self._emitter.emit
-        self._hardware = Hardware(config, SimBoard(config.board), emit, self._take_over)
+        self._hardware = Hardware(config, assemble(config), emit, self._take_over)
         self._status: asyncio.TimerHandle | None = None
         self._executor = Executor(self._hardware, store, self._messages, self._clock, self._emitter.emit_soon)
         self._local = Local(self._core, store, self._messages, emit)
@@ -101,15 +106,18 @@ class Gateway:
                 await parts.stop_all()
                 self._emitter.stop()
                 self._remember_clock()
+                self._remember_counts()
 
     # --- start --------------------------------------------------------------------------------------
 
     async def _start(self, parts: Parts) -> None:
-        parts.start("board", self._hardware.run)
+        parts.start("board", self._hardware.run, _BOARD_PATIENCE)
         await self._first_look()
         self._reports.begin(self._messages.publish, self._emitter.emit)
         self._emitter.emit(AdapterRecovered(_CONFIG))
         parts.start("clock", functools.partial(heartbeat.save_clock, self._clock, self._store.remember))
+        if self._config.site.meters:
+            parts.start("time", functools.partial(tell_time, self._clock, self._emitter.emit))
         if (interval_s := watchdog_interval_s()) is not None:
             ping = functools.partial(heartbeat.ping, self._notifier, interval_s, self._emitter.overdue_s)
             parts.start("watchdog", ping)
@@ -135,9 +143,9 @@ class Gateway:
         """Start the core at the first look at the valves; report later looks."""
         if not self._looked.is_set():
             self._looked.set()
-            self._emitter.begin(
-                functools.partial(self._core.start, self._store.memory, found, time.monotonic())
-            )
+            memory = self._store.memory
+            self._emitter.begin(functools.partial(self._core.start, memory, found, time.monotonic()))
+            self._store.on_late_memory = lambda late: self._emitter.emit(MemoryRead(late))
             return
         for event in found:
             self._emitter.emit(event)
@@ -198,6 +206,11 @@ class Gateway:
     def _remember_clock(self) -> None:
         self._clock.take_network_time()
         self._store.remember(Remember(heartbeat.CLOCK_KEY, round(self._clock.floor_unix_s), urgent=False))
+
+    def _remember_counts(self) -> None:
+        """Keep what the core counted, unless it has not begun (and knows nothing) or failed."""
+        if self._looked.is_set() and not self._end.cancelled() and self._end.exception() is None:
+            self._executor.execute(self._core.stop(time.monotonic()))
 
     # --- reload -------------------------------------------------------------------------------------
 

@@ -6,12 +6,22 @@ its bulkhead, would be lost in a log, and would keep the same edge or frame from
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from gateway.domain.events import AdapterFailed, AdapterRecovered
-from gateway.domain.ports import Advert, Board, Emit, InputSpec, OutputLine
+from gateway.domain.ports import (
+    Advert,
+    AnalogSpec,
+    Board,
+    Emit,
+    Failure,
+    InputSpec,
+    OutputLine,
+    PollSpec,
+    Register,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +66,33 @@ class GuardedBoard:
         """See ports.Board."""
         return self._board.output(line)
 
+    def button(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
+        """See ports.Board."""
+        return self._board.button(spec, self._guarded(on_level))
+
+    def lamp(self, line: str, /) -> OutputLine:
+        """See ports.Board."""
+        return self._board.lamp(line)
+
     def listen(self, address: str, on_advert: Callable[[Advert], None], /) -> AbstractContextManager[None]:
         """See ports.Board."""
         return self._board.listen(address, self._guarded(on_advert))
+
+    def sample(
+        self, spec: AnalogSpec, on_sample: Callable[[float | Failure], None], /
+    ) -> AbstractContextManager[None]:
+        """See ports.Board."""
+        return self._board.sample(spec, self._guarded(on_sample))
+
+    def poll(
+        self, spec: PollSpec, on_answer: Callable[[Mapping[Register, int] | Failure], None], /
+    ) -> AbstractContextManager[None]:
+        """See ports.Board."""
+        return self._board.poll(spec, self._guarded(on_answer))
+
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """See ports.Board."""
+        return self._board.parts()
 
     def _guarded(self, hear: Callable[[_Heard], None]) -> Callable[[_Heard], None]:
         def guarded(heard: _Heard) -> None:

@@ -1,6 +1,6 @@
-"""Everything that hangs on the board: valves, buttons, sensors, light and sounder.
+"""Everything that hangs on the board: valves, buttons, sensors, meters, light and sounder.
 
-    open the board -> read every valve (nothing driven) -> tell the core -> buttons, sensors, indicator
+    open the board -> read every valve (nothing driven) -> tell the core -> buttons, sensors, …
          ^                                                                         |
          +------------------- the board went away: let go of all lines <-----------+
 
@@ -12,7 +12,7 @@ import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from gateway.app.bulkhead import keep_running
+from gateway.app.bulkhead import DEFAULT, Patience, keep_running
 from gateway.app.guard import GuardedBoard
 from gateway.app.valve_port import ValvePort
 from gateway.config.model import Config
@@ -21,9 +21,12 @@ from gateway.domain.events import AdapterFailed, AdapterRecovered, ButtonChanged
 from gateway.domain.indicator import SILENT
 from gateway.domain.model import LedPattern
 from gateway.domain.ports import Board, Emit, InputSpec, OutputLine
-from gateway.drivers import sensors
+from gateway.drivers import meter, sensors
 from gateway.drivers.indicator import Indicator
 from gateway.errors import DriverError
+
+_DEVICE_PATIENCE = Patience(longest_pause_s=10.0)
+"""Somebody who plugs an adapter in again waits beside it; looking whether it is there costs little."""
 
 
 class Hardware:
@@ -65,7 +68,16 @@ class Hardware:
         Raises:
             DriverError: The board cannot be opened or went away; run again later.
         """
-        await self._board.open()
+        try:
+            await self._board.open()
+            await self._serve_all()
+        except DriverError:
+            # without a pulse a meter says "no water", and that confirms closures
+            for meter_id in self._config.meters:
+                self._emit(AdapterFailed(f"meter/{meter_id}", "the board is not there"))
+            raise
+
+    async def _serve_all(self) -> None:
         with ExitStack() as closing:
             try:
                 async with asyncio.TaskGroup() as parts:
@@ -95,7 +107,7 @@ class Hardware:
     def _attach_button(self, button_id: str, closing: ExitStack) -> None:
         lines = self._config.buttons[button_id]
         spec = InputSpec(lines.line, lines.active_low, lines.bias, lines.debounce_s)
-        pressed = closing.enter_context(self._board.watch(spec, self._on_button(button_id)))
+        pressed = closing.enter_context(self._board.button(spec, self._on_button(button_id)))
         self._watched.add(button_id)
         closing.callback(self._watched.discard, button_id)
         if pressed or self._pressed[button_id]:
@@ -130,11 +142,15 @@ class Hardware:
         return on_level
 
     def _start_parts(self, parts: asyncio.TaskGroup) -> None:
-        def start(name: str, part: Callable[[], Awaitable[None]]) -> None:
-            parts.create_task(keep_running(name, part, self._emit), name=name)
+        def start(name: str, part: Callable[[], Awaitable[None]], patience: Patience = DEFAULT) -> None:
+            parts.create_task(keep_running(name, part, self._emit, patience), name=name)
 
+        for name, part in self._board.parts().items():
+            start(name, part, _DEVICE_PATIENCE)
         for sensor_id in self._config.sensors:
             start(f"sensor/{sensor_id}", functools.partial(self._sense, sensor_id))
+        for meter_id in self._config.meters:
+            start(f"meter/{meter_id}", functools.partial(self._count, meter_id))
         if self._config.indicator.led_line or self._config.indicator.sounder_line:
             start("indicator", self._indicate)
         for name, attach in self._missing_lines():
@@ -153,14 +169,18 @@ class Hardware:
         board = GuardedBoard(self._board, f"sensor/{sensor_id}", self._emit)
         await sensors.load(entry.kind).run(sensor_id, entry.config, board, self._emit)
 
+    async def _count(self, meter_id: str) -> None:
+        board = GuardedBoard(self._board, f"meter/{meter_id}", self._emit)
+        await meter.run(meter_id, self._config.meters[meter_id], board, self._emit)
+
     async def _indicate(self) -> None:
         lines = self._config.indicator
-        self._indicator = Indicator(self._output(lines.led_line), self._output(lines.sounder_line))
+        self._indicator = Indicator(self._lamp(lines.led_line), self._lamp(lines.sounder_line))
         self._indicator.show(self._shown)
         try:
             await self._indicator.run()
         finally:
             self._indicator = None
 
-    def _output(self, line: str | None) -> OutputLine | None:
-        return None if line is None else self._board.output(line)
+    def _lamp(self, line: str | None) -> OutputLine | None:
+        return None if line is None else self._board.lamp(line)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.app.bulkhead import keep_running
+from gateway.app.bulkhead import DEFAULT, Patience, keep_running
 from gateway.domain.ports import Emit
 
 
@@ -20,9 +20,10 @@ class Parts:
         self._emit = emit
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
+    def start(self, name: str, part: Callable[[], Awaitable[None]], patience: Patience = DEFAULT) -> None:
         """Run a part, again after each failure."""
-        self._tasks[name] = self._group.create_task(keep_running(name, part, self._emit), name=name)
+        running = keep_running(name, part, self._emit, patience)
+        self._tasks[name] = self._group.create_task(running, name=name)
 
     async def stop(self, name: str) -> None:
         """Cancel a part and wait until it has let go."""

@@ -4,6 +4,7 @@ import itertools
 import stat
 from collections.abc import Iterator
 
+from gateway.config import flow
 from gateway.config.model import Config, GatewayConfig
 from gateway.config.site import ID, ID_RULE, Parts
 from gateway.config.table import Reader, Table, shown, suggestion
@@ -24,6 +25,12 @@ def references(reader: Reader, parts: Parts, tables: Table) -> None:
     for collection, key, target in _REFERENCES:
         for thing_id, table in _tables(tables[collection]):
             _names(reader, f"{collection}.{thing_id}.{key}", table.get(key), target, tables)
+    for rule_id, table in _tables(tables["flow_rule"]):
+        _names(reader, f"flow_rule.{rule_id}.meter", [table.get("meter")], "meter", tables)
+    for sensor_id, table in _tables(tables["sensor"]):
+        for key, target in _connections(tables):
+            name = [table[key]] if key in table else []
+            _names(reader, f"sensor.{sensor_id}.{key}", name, target, tables)
     for zone_id, zone in parts.zones.items():
         where = f"zone.{zone_id}"
         if not zone.sensors:
@@ -35,7 +42,19 @@ def references(reader: Reader, parts: Parts, tables: Table) -> None:
             reader.add(f"{where}.valves", 'missing; name a valve, or set action = "notify"')
 
 
-_REFERENCES = (("zone", "sensors", "sensor"), ("zone", "valves", "valve"), ("button", "valves", "valve"))
+_REFERENCES = (
+    ("zone", "sensors", "sensor"),
+    ("zone", "valves", "valve"),
+    ("button", "valves", "valve"),
+    ("meter", "valves", "valve"),
+)
+
+
+def _connections(tables: Table) -> Iterator[tuple[str, str]]:
+    """Yield keys of sensors that name a device, and the tables of those; a simulated building has its own."""
+    yield "port", "serial"
+    if tables["board"].get("kind") != "sim":
+        yield "adc", "adc"
 
 
 def _tables(collection: Table) -> Iterator[tuple[str, Table]]:
@@ -52,18 +71,25 @@ def _names(reader: Reader, key: str, names: object, collection: str, tables: Tab
 def lines(reader: Reader, tables: Table) -> None:
     """Note every line that has two uses: two drivers of one output, or one input read as two things."""
     users: dict[str, str] = {}
-    for key, line in _used_lines(tables):
-        if line in users:
-            reader.add(key, f"{shown(line)} is already used by {users[line]}; each line has one use")
+    for key, line in [*_used_lines(tables), *_used_channels(tables)]:
+        same = line.removeprefix("GPIO")  # line 17 of a Raspberry Pi is named GPIO17
+        if same in users:
+            reader.add(key, f"{shown(line)} is already used by {users[same]}; each line has one use")
         elif not line and not key.startswith("sensor."):
             reader.add(key, "is empty; name a line of the board")
         else:
-            users[line] = key
+            users[same] = key
+
+
+def _used_channels(tables: Table) -> Iterator[tuple[str, str]]:
+    for name, table in _tables(tables["sensor"]):
+        if "adc" in table and "channel" in table:
+            yield f"sensor.{name}.channel", f"channel {table['channel']} of adc.{table['adc']}"
 
 
 def _used_lines(tables: Table) -> Iterator[tuple[str, str]]:
     things: list[tuple[str, Table]] = []
-    for collection in ("valve", "button", "sensor"):
+    for collection in ("valve", "button", "meter", "sensor"):
         things += [(f"{collection}.{name}", table) for name, table in _tables(tables[collection])]
     for where, table in [*things, ("indicator", tables["indicator"])]:
         for key, line in table.items():
@@ -94,11 +120,15 @@ def warnings(config: Config) -> list[str]:
         for name in config.sensors
         if name not in watched
     ]
+    metered = {rule.meter for rule in config.site.flow_rules.values() if rule.action is Action.CLOSE}
+    closed |= {valve for name in metered for valve in config.site.meters[name].valves}
     found += [f"valve.{name}: in no zone; no leak closes it" for name in config.valves if name not in closed]
     if config.valves and not config.buttons:
         found.append("button: there is none; without it nobody can overrule the gateway on the spot")
     if config.link is None:
         found.append("link: absent; alarms stay in this building")
+    found += flow.too_coarse(config.site.meters, config.site.flow_rules)
+    found += flow.elsewhere(config.site.flow_rules)
     found += _readable_secrets(config)
     return found
 

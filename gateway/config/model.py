@@ -7,6 +7,11 @@ from typing import Literal
 
 from gateway.control.config import Config as ControlConfig
 from gateway.domain.site import OnDaemonLoss, Site, ValveKind
+from gateway.drivers.adc.config import Config as AdcConfig
+from gateway.drivers.ble.config import Config as BluetoothConfig
+from gateway.drivers.gpio.config import Config as GpioConfig
+from gateway.drivers.meter import Config as MeterConfig
+from gateway.drivers.modbus.config import Config as SerialConfig
 from gateway.errors import ConfigError
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
@@ -78,7 +83,7 @@ class ValveKeys:
         pulse_s: Length of a latching pulse, at most 1.
         retry_every_s: A valve that failed to close is driven again this often.
         exercise_every_s: Exercise this often when all is quiet.
-        on_daemon_loss: "close" releases a spring_return valve at a clean stop of the daemon.
+        on_daemon_loss: "close" releases a spring_return valve when the daemon has ended, in whatever way.
     """
 
     kind: ValveKind
@@ -154,7 +159,8 @@ class Config:
 
     path: Path
     gateway: GatewayConfig
-    board: SimConfig
+    board: SimConfig | GpioConfig
+    bluetooth: BluetoothConfig
     store: StoreConfig
     control: ControlConfig
     link: LinkConfig | None
@@ -163,3 +169,6 @@ class Config:
     sensors: Mapping[str, SensorConfig] = field(default_factory=dict)
     valves: Mapping[str, ValveLines] = field(default_factory=dict)
     buttons: Mapping[str, ButtonLines] = field(default_factory=dict)
+    meters: Mapping[str, MeterConfig] = field(default_factory=dict)
+    serial: Mapping[str, SerialConfig] = field(default_factory=dict)
+    adc: Mapping[str, AdcConfig] = field(default_factory=dict)

@@ -3,11 +3,13 @@
 import tomllib
 from pathlib import Path
 
-from gateway.config import check, site
+from gateway.config import check, flow, site
 from gateway.config.model import Config, GatewayConfig, IndicatorConfig
 from gateway.config.table import Reader, Table, shown
 from gateway.control.config import Config as ControlConfig
 from gateway.domain.site import OverridePolicy, Site
+from gateway.drivers.ble.config import Config as BluetoothConfig
+from gateway.drivers.gpio.config import Config as GpioConfig
 from gateway.errors import ConfigError
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
@@ -16,10 +18,10 @@ from gateway.store.config import Config as StoreConfig
 MAX_BYTES = 1 << 20
 """No building needs more; a device file given by mistake would never end."""
 
-TABLES = ("gateway", "board", "store", "link", "control", "override", "indicator")
-COLLECTIONS = ("sensor", "zone", "valve", "button")
+TABLES = ("gateway", "board", "bluetooth", "store", "link", "control", "override", "indicator")
+COLLECTIONS = ("sensor", "zone", "valve", "button", "meter", "flow_rule", "serial", "adc")
 
-BOARDS = {"sim": SimConfig}
+BOARDS: dict[str, type[SimConfig] | type[GpioConfig]] = {"linux": GpioConfig, "sim": SimConfig}
 """Kind of board to the keys of `[board]`."""
 
 
@@ -65,19 +67,23 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
     parts = site.read(reader, tables)
     indicator = reader.build(IndicatorConfig, tables["indicator"], "indicator")
     board = _board(reader, tables["board"])
+    bluetooth = reader.build(BluetoothConfig, tables["bluetooth"], "bluetooth")
     override = reader.build(OverridePolicy, tables["override"], "override")
     store, control = _in_folders(reader, tables, gateway)
     check.gateway_id(reader, gateway)
     check.references(reader, parts, tables)
     check.lines(reader, tables)
     check.override(reader, override)
-    if not (gateway and board and store and control and indicator and override):
+    flow.fit(reader, parts.meters, parts.flow_rules)
+    if not (gateway and board and bluetooth and store and control and indicator and override):
         return None
     whole = Site(
         sensors=parts.sensors,
         zones=parts.zones,
         valves=parts.valves,
         buttons=parts.buttons,
+        meters=parts.meters,
+        flow_rules=parts.flow_rules,
         override=override,
         cloud_loss_s=gateway.cloud_loss_s,
     )
@@ -85,6 +91,7 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
         path=path.absolute(),
         gateway=gateway,
         board=board,
+        bluetooth=bluetooth,
         store=store,
         control=control,
         link=link,
@@ -93,6 +100,9 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
         sensors=parts.sensor_configs,
         valves=parts.valve_lines,
         buttons=parts.button_lines,
+        meters=parts.meter_configs,
+        serial=parts.serial,
+        adc=parts.adc,
     )
 
 
@@ -104,7 +114,7 @@ def _table(reader: Reader, document: Table, name: str) -> Table:
     return {}
 
 
-def _board(reader: Reader, table: Table) -> SimConfig | None:
+def _board(reader: Reader, table: Table) -> SimConfig | GpioConfig | None:
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in BOARDS:
         known = " or ".join(f'"{name}"' for name in BOARDS)

@@ -1,14 +1,18 @@
-"""The tables with an id in their name: `[sensor.<id>]`, `[zone.<id>]`, `[valve.<id>]`, `[button.<id>]`."""
+"""The tables with an id in their name: `[sensor.<id>]`, `[zone.<id>]`, `[valve.<id>]` and so on."""
 
 import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from gateway.config import flow
 from gateway.config.model import ButtonLines, SensorConfig, ValveKeys, ValveLines
 from gateway.config.table import Reader, Table, shown, suggestion
-from gateway.domain.site import ButtonSpec, SensorSpec, ValveSpec, ZoneSpec
+from gateway.domain.site import ButtonSpec, FlowRuleSpec, MeterSpec, SensorSpec, ValveSpec, ZoneSpec
 from gateway.drivers import sensors
+from gateway.drivers.adc.config import Config as AdcConfig
+from gateway.drivers.meter import Config as MeterConfig
+from gateway.drivers.modbus.config import Config as SerialConfig
 from gateway.errors import ConfigError
 
 ID = re.compile(r"[a-z0-9-]{1,64}")
@@ -33,6 +37,11 @@ class Parts:
     valve_lines: dict[str, ValveLines] = field(default_factory=dict)
     buttons: dict[str, ButtonSpec] = field(default_factory=dict)
     button_lines: dict[str, ButtonLines] = field(default_factory=dict)
+    meters: dict[str, MeterSpec] = field(default_factory=dict)
+    meter_configs: dict[str, MeterConfig] = field(default_factory=dict)
+    flow_rules: dict[str, FlowRuleSpec] = field(default_factory=dict)
+    serial: dict[str, SerialConfig] = field(default_factory=dict)
+    adc: dict[str, AdcConfig] = field(default_factory=dict)
 
 
 def read(reader: Reader, tables: Table) -> Parts:
@@ -48,6 +57,15 @@ def read(reader: Reader, tables: Table) -> Parts:
         _read_valve(reader, parts, thing_id, table)
     for thing_id, table in _things(reader, tables["button"], "button"):
         _read_button(reader, parts, thing_id, table)
+    _read_flow(reader, parts, tables)
+    for thing_id, table in _things(reader, tables["serial"], "serial"):
+        port = reader.build(SerialConfig, table, f"serial.{thing_id}")
+        if port is not None:
+            parts.serial[thing_id] = port
+    for thing_id, table in _things(reader, tables["adc"], "adc"):
+        converter = reader.build(AdcConfig, table, f"adc.{thing_id}")
+        if converter is not None:
+            parts.adc[thing_id] = converter
     return parts
 
 
@@ -128,3 +146,14 @@ def _read_button(reader: Reader, parts: Parts, button_id: str, table: Table) -> 
     if lines is not None and spec is not None:
         parts.buttons[button_id] = spec
         parts.button_lines[button_id] = lines
+
+
+def _read_flow(reader: Reader, parts: Parts, tables: Table) -> None:
+    for meter_id, table in _things(reader, tables["meter"], "meter"):
+        meter = flow.read_meter(reader, meter_id, table)
+        if meter is not None:
+            parts.meters[meter_id], parts.meter_configs[meter_id] = meter
+    for rule_id, table in _things(reader, tables["flow_rule"], "flow_rule"):
+        rule = flow.read_rule(reader, rule_id, table)
+        if rule is not None:
+            parts.flow_rules[rule_id] = rule

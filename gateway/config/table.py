@@ -31,7 +31,10 @@ UNITS = {
     "_percent": "percent",
     "_degc": "degrees Celsius",
     "_v": "volts",
+    "_ohm": "ohms",
     "_per_s": "per second",
+    "_l_per_min": "litres per minute",
+    "litres_per_pulse": "litres",
 }
 """Unit by the end of a key's name; the longest end counts."""
 
@@ -189,7 +192,7 @@ def allowed(name: str, hint: Hint) -> str:
     if _origin(hint) is Literal:
         return _one_of(get_args(hint))
     if _origin(hint) in _SEQUENCES:
-        return "a list of strings, each once"
+        return _list_of(get_args(hint)[0])
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _one_of([member.value for member in hint])
     words: dict[object, str] = {
@@ -201,6 +204,11 @@ def allowed(name: str, hint: Hint) -> str:
     }
     unit = unit_of(name)
     return words[hint] + (f" ({unit})" if unit and hint in (int, float) else "")
+
+
+def _list_of(hint: Hint) -> str:
+    of = allowed("", hint) if isinstance(hint, type) and issubclass(hint, StrEnum) else "strings"
+    return f"a list of {of}, each once"
 
 
 def _one_of(values: Collection[str]) -> str:

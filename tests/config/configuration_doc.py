@@ -6,12 +6,14 @@ Run `python tests/config/configuration_doc.py` in the checkout to write them int
 import dataclasses
 import enum
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from gateway.config.flow import FlowRuleKeys, templates
 from gateway.config.model import (
     ButtonLines,
     GatewayConfig,
@@ -22,8 +24,13 @@ from gateway.config.model import (
 from gateway.config.site import SENSOR_KEYS
 from gateway.config.table import unit_of
 from gateway.control.config import Config as ControlConfig
-from gateway.domain.site import ButtonSpec, OverridePolicy, SensorSpec, ZoneSpec
+from gateway.domain.site import ButtonSpec, MeterSpec, OverridePolicy, SensorSpec, ZoneSpec
 from gateway.drivers import sensors
+from gateway.drivers.adc.config import Config as AdcConfig
+from gateway.drivers.ble.config import Config as BluetoothConfig
+from gateway.drivers.gpio.config import Config as GpioConfig
+from gateway.drivers.meter import Config as MeterConfig
+from gateway.drivers.modbus.config import Config as SerialConfig
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
 from gateway.store.config import Config as StoreConfig
@@ -38,7 +45,11 @@ def tables() -> dict[str, str]:
     """Return the Markdown table of each part of the configuration."""
     made = {
         "gateway": _table("gateway", GatewayConfig),
-        "board": _table("board", SimConfig, ('| `kind` | required | | "sim": the simulated building |',)),
+        "board linux": _table("board", GpioConfig),
+        "board sim": _table("board", SimConfig),
+        "bluetooth": _table("bluetooth", BluetoothConfig),
+        "serial": _table("serial", SerialConfig),
+        "adc": _table("adc", AdcConfig),
         "store": _table("store", StoreConfig, without=("receipts",)),
         "link": _table("link", LinkConfig),
         "control": _table("control", ControlConfig),
@@ -47,6 +58,9 @@ def tables() -> dict[str, str]:
         "zone": _table("zone", ZoneSpec, without=("id",)),
         "valve": _table("valve", ValveKeys) + _table("valve", ValveLines)[len(_HEAD) :],
         "button": _table("button", ButtonLines) + _table("button", ButtonSpec, without=("id",))[len(_HEAD) :],
+        "meter": _table("meter", MeterConfig) + _table("meter", MeterSpec, without=("id",))[len(_HEAD) :],
+        "flow_rule": _table("flow_rule", FlowRuleKeys),
+        "flow templates": _template_table(),
         "sensor": _table(
             "sensor",
             SensorSpec,
@@ -74,6 +88,14 @@ def _table(
     return "\n".join(rows)
 
 
+def _template_table() -> str:
+    rows = ["| template | what for | values | where they come from |\n|---|---|---|---|"]
+    for name, template in templates().items():
+        values = "<br>".join(f"`{key} = {json.dumps(value)}`" for key, value in template["rule"].items())
+        rows.append(f"| `{name}` | {template['about']} | {values} | {template['source']} |")
+    return "\n".join(rows)
+
+
 def _meaning(text: str, hint: Any) -> str:  # noqa: ANN401  # an annotation
     choices = _choices(hint)
     listed = " or ".join(f'"{choice}"' for choice in choices)
@@ -86,6 +108,8 @@ def _choices(hint: Any) -> list[str]:  # noqa: ANN401  # an annotation
         return list(get_args(hint))
     if get_origin(hint) in (Union, UnionType):
         return []
+    if get_origin(hint) is frozenset:
+        return _choices(get_args(hint)[0])
     if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
         return [member.value for member in hint]
     return []
@@ -103,8 +127,9 @@ def _default(field: "dataclasses.Field[Any]") -> str:
             return f"{number:_}" if number >= 10_000 else str(number)
         case float() as number:
             return f"{number:g}"
-        case ():
-            return "[]"
+        case tuple() | frozenset() as several:
+            listed = sorted(several) if isinstance(several, frozenset) else several
+            return json.dumps(listed)
         case value:
             return f'"{value}"'
 

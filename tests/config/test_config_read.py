@@ -77,8 +77,8 @@ def test_all_problems_are_named_at_once(write: Write, problems: Problems):
         (("quorum = 2", "quorom = 2"), "zone.plant-room.quorom", 'did you mean "quorum"?'),
         (("[indicator]", "[indicater]"), "indicater", 'did you mean "indicator"?'),
         (('line = "leak-1"', 'lin = "leak-1"'), "sensor.cellar.line", "missing; give a string"),
-        (('kind = "sim"', 'kind = "pi"'), "board.kind", 'give "sim"'),
-        (('kind = "sim"\n', ""), "board.kind", 'missing; give "sim"'),
+        (('kind = "sim"', 'kind = "pi"'), "board.kind", 'give "linux" or "sim"'),
+        (('kind = "sim"\n', ""), "board.kind", 'missing; give "linux" or "sim"'),
         (('id = "house-7"', ""), "gateway.id", "missing"),
         (("[zone.plant-room]", '[zone."Plant room"]'), 'zone."Plant room"', "1 to 64 of a-z"),
         (('["cellar", "roof"]', '["celar", "roof"]'), "zone.plant-room.sensors", 'did you mean "cellar"?'),
@@ -122,6 +122,24 @@ def test_problem_names_the_key_and_what_is_allowed(
     found = problems(write(change))
 
     assert says in found[key]
+
+
+def test_a_line_has_one_use_under_its_name_and_its_number(write: Write, problems: Problems):
+    more = '\n[button.hall]\nline = "17"\n\n[button.roof]\nline = "GPIO17"\n'
+
+    found = problems(write(more=more))
+
+    assert "already used by button.hall.line" in found["button.roof.line"]
+
+
+def test_a_channel_of_a_converter_has_one_use(write: Write, problems: Problems):
+    more = "".join(
+        f'\n[sensor.loop-{name}]\nkind = "loop"\nadc = "main"\nchannel = 3\n' for name in ("a", "b")
+    )
+
+    found = problems(write(more=more))
+
+    assert "already used by sensor.loop-a.channel" in found["sensor.loop-b.channel"]
 
 
 def test_presses_that_cannot_be_told_apart_are_refused(write: Write, problems: Problems):

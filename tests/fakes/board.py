@@ -1,11 +1,11 @@
 """A board with lines and a radio in memory: levels are kept, watchers are called, adverts are delivered."""
 
 from asyncio import Event
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from gateway.domain.ports import Advert, InputSpec
+from gateway.domain.ports import Advert, AnalogSpec, Failure, InputSpec, PollSpec, Register
 from gateway.errors import DriverError
 
 
@@ -47,6 +47,8 @@ class FakeBoard:
         self.outputs: dict[str, FakeLine] = {}
         self.watched: list[tuple[InputSpec, Callable[[bool], None]]] = []
         self.listening: list[tuple[str, Callable[[Advert], None]]] = []
+        self.sampling: list[tuple[AnalogSpec, Callable[[float | Failure], None]]] = []
+        self.polling: list[tuple[PollSpec, Callable[[Mapping[Register, int] | Failure], None]]] = []
 
     async def open(self) -> None:
         pass
@@ -74,6 +76,35 @@ class FakeBoard:
             yield
         finally:
             self.listening.remove(entry)
+
+    def button(self, spec: InputSpec, on_level: Callable[[bool], None]) -> AbstractContextManager[bool]:
+        return self.watch(spec, on_level)
+
+    def lamp(self, line: str) -> FakeLine:
+        return self.output(line)
+
+    @contextmanager
+    def sample(self, spec: AnalogSpec, on_sample: Callable[[float | Failure], None]) -> Iterator[None]:
+        entry = (spec, on_sample)
+        self.sampling.append(entry)
+        try:
+            yield
+        finally:
+            self.sampling.remove(entry)
+
+    @contextmanager
+    def poll(
+        self, spec: PollSpec, on_answer: Callable[[Mapping[Register, int] | Failure], None]
+    ) -> Iterator[None]:
+        entry = (spec, on_answer)
+        self.polling.append(entry)
+        try:
+            yield
+        finally:
+            self.polling.remove(entry)
+
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {}
 
     def drive(self, line: str, level: bool) -> None:
         self.levels[line] = level

@@ -13,7 +13,7 @@ from gateway.app.hardware import Hardware
 from gateway.config.model import Config
 from gateway.domain.commands import Command, Indicate, Publish, Remember, SetCoil
 from gateway.domain.core import Core
-from gateway.domain.events import DeadlinePassed, Event
+from gateway.domain.events import DeadlinePassed, Event, TimeTold
 from gateway.domain.model import Json
 from gateway.drivers import ccm
 from gateway.sim.building import Building
@@ -21,11 +21,20 @@ from gateway.sim.direct import DirectBoard
 
 MOST_DEADLINES_AT_ONCE = 1000
 
+MINUTE_S = 60.0
+
 
 class VirtualGateway:
-    """`commands` holds everything that the core ever commanded, with the time."""
+    """`commands` holds everything that the core ever commanded, with the time.
+
+    `midnight_unix_s` is the wall clock at the building's time 0: a Monday, 00:00, where it stands.
+    """
+
+    midnight_unix_s = 1_796_601_600.0
 
     def __init__(self, config: Config, building: Building) -> None:
+        self._tells_time = bool(config.site.meters)
+        self._told_s = -inf
         self.board = DirectBoard(building)
         self.core = Core(config.site)
         self.commands: list[tuple[float, Command]] = []
@@ -40,8 +49,10 @@ class VirtualGateway:
         """Let building and gateway go on to this time."""
         stuck = 0
         while True:
+            self._tell_time()
             deadline_s = self.core.next_deadline_s()
-            reached = self.board.step(min(until_s, inf if deadline_s is None else deadline_s))
+            most_s = min(until_s, self._told_s + MINUTE_S) if self._tells_time else until_s
+            reached = self.board.step(min(most_s, inf if deadline_s is None else deadline_s))
             if deadline_s is not None and deadline_s <= self.board.now_s:
                 self.emit(DeadlinePassed())
                 stuck += 1
@@ -50,6 +61,14 @@ class VirtualGateway:
                 return
             else:
                 stuck = 0
+
+    def _tell_time(self) -> None:
+        """Tell the time after each full minute, as app/tell_time.py does."""
+        if self._tells_time and self.board.now_s - self._told_s >= MINUTE_S:
+            self._told_s = self.board.now_s // MINUTE_S * MINUTE_S
+            unix_s = self.midnight_unix_s + self.board.now_s
+            minute_of_week = int(self.board.now_s // MINUTE_S) % (7 * 1440)
+            self.emit(TimeTold(unix_s, minute_of_week, trusted=True))
 
     def view(self) -> Mapping[str, Any]:
         """The site as people see it."""
