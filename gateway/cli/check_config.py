@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from gateway.config.check import warnings
+from gateway.config.flow import described
 from gateway.config.model import Config
 from gateway.config.read import read
 from gateway.errors import ConfigError
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     config = read(args.config)
     for line in warnings(config):
         print(f"note: {line}")
+    for rule_id, line in rules(config).items():
+        print(f"flow_rule.{rule_id}: {line}")
     print(f"{args.config}: valid ({summary(config)})")
     return 0
 
@@ -41,8 +44,14 @@ def _run_json(path: Path) -> int:
         problems = [{"key": key, "problem": problem} for key, problem in error.problems]
         print(json.dumps({"valid": False, "problems": problems, "notes": []}))
         return error.exit_status
-    print(json.dumps({"valid": True, "problems": [], "notes": warnings(config)}))
+    print(json.dumps({"valid": True, "problems": [], "notes": warnings(config), "flow_rules": rules(config)}))
     return 0
+
+
+def rules(config: Config) -> dict[str, str]:
+    """Return the flow rules in words, with what came from their templates."""
+    site = config.site
+    return {rule_id: described(rule, site.meters) for rule_id, rule in site.flow_rules.items()}
 
 
 def summary(config: Config) -> str:
@@ -52,7 +61,7 @@ def summary(config: Config) -> str:
         "zone": len(config.site.zones),
         "valve": len(config.valves),
         "button": len(config.buttons),
-    }
+    } | ({"meter": len(config.meters)} if config.meters else {})
     things = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
     broker = f"broker {config.link.host}:{config.link.port}" if config.link else "no broker"
     return f"gateway {config.gateway.id}: {things}; {broker}"

@@ -7,6 +7,7 @@ reed-gateway completion fish > /usr/share/fish/vendor_completions.d/reed-gateway
 
 import argparse
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,7 +50,10 @@ def all_commands() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_PROGRAM)
     subparsers = parser.add_subparsers()
     for info in pkgutil.iter_modules(cli.__path__):
-        module = importlib.import_module(f"{cli.__name__}.{info.name}")
+        name = f"{cli.__name__}.{info.name}{'.command' * info.ispkg}"
+        if importlib.util.find_spec(name) is None:
+            continue
+        module = importlib.import_module(name)
         if hasattr(module, "add_parser"):
             module.add_parser(subparsers)
     return parser

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.cli.table import wetness
+from gateway.cli.table import amount, flow, place, wetness
 
 _BOOKKEEPING = {"correlation_id", "actor", "occurrence", "alarm_id"}
 
@@ -19,11 +19,11 @@ def when(message: Mapping[str, Any]) -> str:
     return datetime.fromtimestamp(message["at_unix_s"], UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def sentence(message: Mapping[str, Any]) -> str:
+def sentence(message: Mapping[str, Any]) -> str:  # one case for each kind
     """Return what the message says; of a kind unknown here, its fields."""
     match message["kind"], message["body"]:
         case "sensor", {"sensor_id": sensor_id, "wet": (True | False | None) as wet}:
-            return f"{sensor_id} {wetness(wet)}"
+            return f"{sensor_id} {wetness(wet)}{place(message['body'].get('distance_m'))}"
         case "sensor", {"sensor_id": sensor_id, **rest}:
             said = [text.format(rest[key]) for key, text in _MEASURED.items() if rest.get(key) is not None]
             return f"{sensor_id} {', '.join(said)}".rstrip()
@@ -33,6 +33,10 @@ def sentence(message: Mapping[str, Any]) -> str:
         case "alarm", {"alarm_id": alarm_id, "state": state, "active": active, **rest}:
             words = f"{alarm_id} {'present' if active else 'gone'}, {str(state).replace('_', ' ')}"
             return f"{words}: {rest['detail']}" if rest.get("detail") else words
+        case "water", {"meter_id": meter_id, "litres": litres, "period": period}:
+            return f"{meter_id} {amount(litres)} in this {period}"
+        case "flow", {"meter_id": meter_id}:
+            return f"{meter_id} {flow(message['body'])}"
         case "restarted", {"epoch": epoch, "through": through}:
             return f"restarted: run {epoch} ended after message {through}"
         case "answer", {"command_id": command_id, "state": state, **rest}:

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from gateway.cli.access import add_options, get_view, show_json
-from gateway.cli.table import duration, table, wetness
+from gateway.cli.table import duration, place, table, wetness
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,7 +33,7 @@ def sensor_table(sensors: dict[str, dict[str, Any]]) -> str:
     rows = [
         [
             sensor_id,
-            wetness(sensor["wet"]),
+            wetness(sensor["wet"]) + place(sensor.get("distance_m")),
             "ok" if sensor["healthy"] else ", ".join(sensor["faults"]) or "faulty",
             duration(sensor["last_seen_s_ago"]),
             "-" if sensor["battery_percent"] is None else f"{sensor['battery_percent']} %",
@@ -49,7 +49,7 @@ def sensor_table(sensors: dict[str, dict[str, Any]]) -> str:
 
 def _trust(sensor: dict[str, Any]) -> str:
     notes = ["keyed"] if sensor["keyed"] else []
-    notes += [] if sensor["supervised"] else ["not supervised"]
+    notes += [] if sensor["supervised"] else ["unsupervised"]
     notes += ["bypassed"] if sensor["bypassed"] else []
     notes += [f"{sensor['rejected']} frames rejected"] if sensor["rejected"] else []
     return ", ".join(notes) or "-"

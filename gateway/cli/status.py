@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.cli.access import add_options, get_view, show_json
 from gateway.cli.alarms import alarm_table
+from gateway.cli.meters import meter_table, rule_table
 from gateway.cli.table import duration, override, table, valve_state
 
 
@@ -23,9 +24,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         show_json(view)
     else:
-        print("\n\n".join(part for part in (headline(view), zone_table(view), valve_table(view)) if part))
-        if view["alarms"]:
-            print(f"\n{alarm_table(view)}")
+        tables = (zone_table, valve_table, meter_table, rule_table, alarm_table if view["alarms"] else None)
+        parts = [headline(view), *(make(view) for make in tables if make is not None)]
+        print("\n\n".join(part for part in parts if part))
     return int(args.check and view["state"] != "normal")
 
 
@@ -38,6 +39,7 @@ def headline(view: dict[str, Any]) -> str:
         f"running for {duration(gateway.get('uptime_s'))}",
         f"link {link.get('state', '?')}{since}",
         "clock trusted" if view["clock"].get("trusted") else "clock NOT trusted",
+        str(view["occupancy"]),
         f"version {gateway.get('version', '?')}",
     ]
     return ", ".join(facts)
@@ -50,12 +52,20 @@ def zone_table(view: dict[str, Any]) -> str:
             zone_id,
             zone["state"] + (" (latched)" if zone["latched"] and zone["state"] == "alarm" else ""),
             ", ".join(zone["wet"]) or "-",
-            f"{zone['healthy']} of {len(zone['sensors'])} healthy, quorum {zone['quorum']}",
+            _sensors(view, zone),
             "notify" if zone["action"] == "notify" else f"close {', '.join(zone['valves'])}",
         ]
         for zone_id, zone in view["zones"].items()
     ]
     return table(["ZONE", "STATE", "WET", "SENSORS", "ON A LEAK"], rows) if rows else ""
+
+
+def _sensors(view: dict[str, Any], zone: dict[str, Any]) -> str:
+    """Return how far the sensors of a zone can be relied on."""
+    facts = [f"{zone['healthy']} of {len(zone['sensors'])} healthy"]
+    unsupervised = sum(not view["sensors"][sensor_id]["supervised"] for sensor_id in zone["sensors"])
+    facts += [f"{unsupervised} unsupervised"] if unsupervised else []
+    return ", ".join([*facts, f"quorum {zone['quorum']}"])
 
 
 def valve_table(view: dict[str, Any]) -> str:

@@ -2,9 +2,13 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+
+_LITRES_TO_READ = 10_000
+"""More than this is easier to read in cubic metres, as a meter shows it."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -44,15 +48,48 @@ def seconds(text: str) -> float:
     return float(found[1]) * _UNIT_S[found[2]]
 
 
+def amount(litres: float) -> str:
+    """Return a volume: "0.5 l", "210 l", "4810.36 m³"."""
+    if litres < _LITRES_TO_READ:
+        return f"{round(litres, 1):g} l"
+    return f"{litres / 1000:.2f} m³"
+
+
+def flow(meter: Mapping[str, Any]) -> str:
+    """Return the flow through a meter, with what its pulses leave open: "12 l/min (10 to 14.4)"."""
+    at_most = meter["at_most_l_per_min"]
+    match meter["state"]:
+        case "flowing":
+            upper = "more" if at_most is None else f"{at_most:.3g}"
+            return f"{meter['l_per_min']:.3g} l/min ({meter['at_least_l_per_min']:.3g} to {upper})"
+        case "none":
+            return "none" if at_most is None else f"none (at most {at_most:.2g} l/min)"
+        case state:
+            return str(state)
+
+
 def wetness(wet: bool | None) -> str:
     """Return what a sensor says, in a word."""
     return {True: "WET", False: "dry", None: "?"}[wet]
 
 
+def place(distance_m: float | None) -> str:
+    """Return where along a rope the water is, to be put behind "wet"; "" if nobody knows."""
+    return "" if distance_m is None else f" at {round(distance_m, 1):g} m"
+
+
 def valve_state(valve: dict[str, object]) -> str:
     """Return the state of a valve, and how a closed one is known to be closed."""
     state = str(valve["state"]).replace("_", " ")
-    return f"{state} ({valve['closure']})" if valve.get("closure") else state
+    return f"{state} ({closure(valve)})" if valve.get("closure") else state
+
+
+def closure(valve: Mapping[str, Any]) -> str:
+    """Return how a closed valve is known to be closed, or that it is not; "" if it is not to be closed."""
+    if valve["closure"] == "passing":
+        return "PASSING WATER"
+    by_flow = valve["closure"] == "confirmed" and valve["closure_by"] == "flow"
+    return "confirmed by flow" if by_flow else str(valve["closure"] or "")
 
 
 def override(valve: dict[str, object]) -> str:

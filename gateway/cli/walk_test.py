@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         what = f"walk test of {args.zone} {'on' if args.on else 'off'}"
         return ask(args, what, "WalkTest", zone=args.zone, on=args.on, cause=args.cause)
     with connect(args) as asking, connect(args) as listening:
-        batches = _reports(args.zone, listening)
+        batches = reports(args.zone, listening)
         asking.call("WalkTest", zone=args.zone, on=True, cause=args.cause)
         sensors = asking.call("GetView")["view"]["zones"][args.zone]["sensors"]
         if not args.json:
@@ -70,7 +70,7 @@ def _walk(
     return None
 
 
-def _reports(zone: str, client: Client) -> Iterator[list[dict[str, Any]]]:
+def reports(zone: str, client: Client) -> Iterator[list[dict[str, Any]]]:
     """Yield what is said of the test from now on; returns only once the gateway is listening."""
     replies = client.stream("GetEvents", limit=0, timeout_s=10.0)
     next(replies)

@@ -16,12 +16,13 @@ from gateway.domain.events import (
     AcknowledgeRequested,
     Event,
     ExerciseRequested,
+    OccupancyRequested,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
     WalkTestRequested,
 )
-from gateway.domain.model import Actor, ActorKind, Json, Request, Wish
+from gateway.domain.model import Actor, ActorKind, Json, Occupancy, Request, Wish
 
 Cause: TypeAlias = Annotated[str, msgspec.Meta(max_length=500)]
 GivenCause: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -73,6 +74,11 @@ class _WalkTest(msgspec.Struct, forbid_unknown_fields=True):
     cause: Cause | None = None
 
 
+class _Occupancy(msgspec.Struct, forbid_unknown_fields=True):
+    mode: Occupancy
+    cause: Cause | None = None
+
+
 class Methods:
     """All methods for one daemon; `group` is the id of the group that may actuate, if there is one."""
 
@@ -94,6 +100,7 @@ class Methods:
             "ResetAlarm": self._reset,
             "ShelveAlarm": self._shelve,
             "WalkTest": self._walk_test,
+            "SetOccupancy": self._set_occupancy,
         }
         return {f"{INTERFACE}.{name}": method for name, method in methods.items()}
 
@@ -149,6 +156,10 @@ class Methods:
             self._ask(
                 ongoing, wanted.cause, lambda request: WalkTestRequested(wanted.zone, wanted.on, request)
             )
+
+    def _set_occupancy(self, ongoing: Ongoing) -> None:
+        wanted = varlink.parse_parameters(ongoing.call, _Occupancy)
+        self._ask(ongoing, wanted.cause, lambda request: OccupancyRequested(wanted.mode, request))
 
     def _known(self, ongoing: Ongoing, kind: str, name: str) -> bool:
         known = _ids(self._daemon.view()[f"{kind}s"])

@@ -11,11 +11,12 @@ from gateway.domain.events import (
     AcknowledgeRequested,
     Event,
     ExerciseRequested,
+    OccupancyRequested,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
 )
-from gateway.domain.model import Actor, ActorKind, Request, Wish
+from gateway.domain.model import Actor, ActorKind, Occupancy, Request, Wish
 from gateway.errors import CommandError
 from gateway.link.wire import VERSION, Stamp
 
@@ -81,11 +82,15 @@ class _AlarmShelve(msgspec.Struct, frozen=True):
     duration_s: Annotated[float, msgspec.Meta(ge=0, le=7 * 86400)]
 
 
+class _Occupancy(msgspec.Struct, frozen=True):
+    mode: Occupancy
+
+
 class _Ping(msgspec.Struct, frozen=True):
     pass
 
 
-_Body = _Valve | _ValveExercise | _Alarm | _AlarmShelve | _Ping
+_Body = _Valve | _ValveExercise | _Alarm | _AlarmShelve | _Occupancy | _Ping
 
 _BODIES: Final[dict[str, type[_Body]]] = {
     "valve": _Valve,
@@ -93,6 +98,7 @@ _BODIES: Final[dict[str, type[_Body]]] = {
     "alarm/ack": _Alarm,
     "alarm/reset": _Alarm,
     "alarm/shelve": _AlarmShelve,
+    "occupancy": _Occupancy,
     "ping": _Ping,
 }
 
@@ -125,6 +131,8 @@ class Command(msgspec.Struct, frozen=True):
                 return ExerciseRequested(valve, self.request)
             case _AlarmShelve(alarm_id, duration_s):
                 return ShelveRequested(alarm_id, duration_s, self.request)
+            case _Occupancy(mode):
+                return OccupancyRequested(mode, self.request)
             case _Alarm(alarm_id) if self.kind == "alarm/ack":
                 return AcknowledgeRequested(alarm_id, self.request)
             case _Alarm(alarm_id):

@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,19 @@ def test_status_shows_zones_valves_and_alarms(reed: Callable[..., tuple[int, str
         "sensor-missing/sensor/cellar",
     ):
         assert words in out
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+def test_only_what_nobody_watches_is_shown_as_unsupervised(
+    reed: Callable[..., tuple[int, str, str]], gateway: Served, supervised: bool
+):
+    for sensor in gateway.gateway.state["sensors"].values():  # type: ignore[union-attr]
+        sensor["supervised"] = supervised  # type: ignore[index, call-overload]
+
+    shown_in_zone = re.search(r"plant-room .* healthy, \d unsupervised, quorum", reed("status")[1])
+
+    assert bool(shown_in_zone) is not supervised
+    assert ("unsupervised" in reed("sensors")[1]) is not supervised
 
 
 def test_status_check_tells_scripts_that_something_is_wrong(

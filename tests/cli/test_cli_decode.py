@@ -42,6 +42,8 @@ def test_authentic_frame_is_one_json_object(decode: Command):
         "battery_low": None,
         "temperature_degc": None,
         "tamper": None,
+        "distance_m": None,
+        "fault": None,
     }
 
 

@@ -17,7 +17,8 @@ from gateway.__main__ import main
 from gateway.cli.checks import building, cloud, host
 from gateway.cli.checks.finding import Verdict
 from gateway.link.config import Config as LinkConfig
-from tests.fakes.gateway import Served, example_view, served
+from tests.fakes.gateway import Served, served
+from tests.fakes.view import example_view
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

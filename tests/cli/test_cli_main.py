@@ -63,6 +63,30 @@ def test_sound_configuration_is_summed_up(tmp_path: Path, capsys: pytest.Capture
     assert "note: valve.garden: in no zone; no leak closes it" in shown
 
 
+def test_flow_rule_is_shown_with_all_that_it_took_from_its_template(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        f"""{CONFIG}
+[meter.street]
+line = "water-meter"
+litres_per_pulse = 1
+valves = ["main"]
+[flow_rule.night]
+template = "breeam-wat-03-unoccupied"
+meter = "street"
+for_s = 600
+"""
+    )
+    words = "street above 2 l/min for 600 s, unoccupied, always: close main after a warning of 120 s"
+
+    assert typed("check-config", str(path)) == 0
+    assert f"flow_rule.night: {words}" in capsys.readouterr().out
+    assert typed("check-config", "--json", str(path)) == 0
+    assert json.loads(capsys.readouterr().out)["flow_rules"] == {"night": words}
+
+
 def test_wrong_configuration_is_one_line_for_each_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "gateway.toml"
     path.write_text(CONFIG.replace("house-7", "House 7").replace("confirm_s = 0", "confirm_s = -1"))

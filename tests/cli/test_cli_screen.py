@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gateway.cli.view.prompt import IDLE, Action, Prompt, Verb, press
 from gateway.cli.view.screen import Frame, render
-from tests.fakes.gateway import LEAK, example_view
+from tests.fakes.view import LEAK, example_view
 
 NO_FRAME = Frame()
 
@@ -187,3 +187,34 @@ def test_any_keys_leave_a_question_that_can_be_shown(keys: str):
             *view["valves"],
             *(a["id"] for a in view["alarms"]),
         )
+
+
+@pytest.mark.parametrize(
+    ("meter", "rule", "words"),
+    [
+        ({}, {}, "flows  12 l/min"),
+        ({"state": "none", "l_per_min": 0.0}, {"state": "quiet"}, "still  4640 l today"),
+        ({}, {"state": "warning", "closes_in_s": 95.2}, "flows  closes in 95 s"),
+        ({"state": "none", "l_per_min": 0.0}, {"state": "alarm"}, "still  too much"),
+        ({"state": "unknown", "l_per_min": None}, {}, "?      not heard"),
+        ({"still_flowing": True}, {"state": "alarm"}, "flows  THROUGH A VALVE"),
+    ],
+)
+def test_water_is_shown_beside_the_valves(meter: dict[str, Any], rule: dict[str, Any], words: str):
+    view = example_view()
+    view["meters"]["street"] |= meter
+    view["flow_rules"]["night"] |= rule
+
+    assert f"Street  {words}" in drawn(view, (80, 24))
+
+
+def test_meter_that_needs_somebody_stays_when_there_is_no_room():
+    view = big_view()
+    view["meters"]["street"]["still_flowing"] = True
+
+    assert "THROUGH A VALVE" in drawn(view, (80, 24))
+
+
+def test_header_says_if_nobody_is_there():
+    assert "occupied" not in drawn(example_view(), (80, 24))
+    assert "unoccupied" in drawn(example_view() | {"occupancy": "unoccupied"}, (80, 24))

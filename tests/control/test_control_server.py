@@ -8,8 +8,8 @@ from varlink.scanner import Interface
 
 from gateway.control.client import Client
 from gateway.control.service import interface_description
-from gateway.domain.events import ResetRequested, ShelveRequested, ValveRequested
-from gateway.domain.model import Actor, ActorKind, Wish
+from gateway.domain.events import OccupancyRequested, ResetRequested, ShelveRequested, ValveRequested
+from gateway.domain.model import Actor, ActorKind, Occupancy, Wish
 from gateway.errors import ControlError
 from tests.control.wire import call, raw, until
 from tests.fakes.gateway import LEAK, Served
@@ -27,6 +27,8 @@ def test_the_view_holds_what_the_interface_promises(client: Client):
         ("Zone", view["zones"].values()),
         ("Sensor", view["sensors"].values()),
         ("Valve", view["valves"].values()),
+        ("Meter", view["meters"].values()),
+        ("FlowRule", view["flow_rules"].values()),
         ("Alarm", view["alarms"]),
         ("View", [view]),
     ):
@@ -43,7 +45,7 @@ def test_every_method_of_the_interface_is_served(at: Path, gateway: Served):
         assert replies == [
             {"parameters": {"parameter": "surplus"}, "error": "org.varlink.service.InvalidParameter"}
         ] or (replies[0]["error"] == "org.varlink.service.InvalidParameter")
-    assert len(names) == 9
+    assert len(names) == 10
 
 
 def test_a_foreign_varlink_client_can_introspect_and_call(at: Path, gateway: Served):
@@ -112,6 +114,22 @@ def test_a_failure_is_told_apart_from_a_refusal(client: Client):
         client.call("ExerciseValve", valve="main")
 
     assert caught.value.exit_status == 1
+
+
+def test_occupancy_is_asked_of_the_core_in_the_callers_name(client: Client, gateway: Served):
+    client.call("SetOccupancy", mode="unoccupied", cause="closed over Christmas")
+
+    [event] = gateway.gateway.events
+    assert isinstance(event, OccupancyRequested)
+    assert (event.mode, event.request.cause) == (Occupancy.UNOCCUPIED, "closed over Christmas")
+    assert event.request.actor == Actor(ActorKind.LOCAL, f"uid:{os.getuid()}")
+
+
+def test_an_unknown_mode_of_occupancy_never_reaches_the_core(client: Client, gateway: Served):
+    with pytest.raises(ControlError, match="mode"):
+        client.call("SetOccupancy", mode="asleep")
+
+    assert gateway.gateway.events == []
 
 
 def test_an_unknown_valve_never_reaches_the_core(client: Client, gateway: Served):

@@ -14,12 +14,14 @@ def bthome(objects: bytes, info: int = 0x40, address: str = ADDRESS) -> Advert:
     return Advert(address, service_data={0xFCD2: bytes([info]) + objects})
 
 
-def bthome_keyed(objects: bytes, counter: int, key: bytes = KEY, info: int = 0x41) -> Advert:
+def bthome_keyed(
+    objects: bytes, counter: int, key: bytes = KEY, info: int = 0x41, address: str = ADDRESS
+) -> Advert:
     """An encrypted BTHome v2 frame."""
     count = counter.to_bytes(4, "little")
-    nonce = _SENDER + b"\xd2\xfc" + bytes([info]) + count
+    nonce = bytes.fromhex(address.replace(":", "")) + b"\xd2\xfc" + bytes([info]) + count
     sealed = AESCCM(key, tag_length=4).encrypt(nonce, objects, None)
-    return bthome(sealed[:-4] + count + sealed[-4:], info)
+    return bthome(sealed[:-4] + count + sealed[-4:], info, address)
 
 
 def mibeacon(product: int, objects: bytes, count: int = 1, control: int = 0x5950) -> Advert:

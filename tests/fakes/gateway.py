@@ -21,96 +21,14 @@ from gateway.domain.events import (
     AcknowledgeRequested,
     Event,
     ExerciseRequested,
+    OccupancyRequested,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
     WalkTestRequested,
 )
 from gateway.domain.model import Channel, Json, Request, Wish
-
-LEAK = "leak/zone/plant-room"
-
-
-def example_view() -> dict[str, Json]:
-    """A leak in the plant room; the main valve is still open, the cellar's sensor is silent."""
-
-    def sensor(name: str, **changes: Json) -> dict[str, Json]:
-        return {
-            "name": name,
-            "kind": "bthome",
-            "wet": False,
-            "healthy": True,
-            "faults": [],
-            "supervised": True,
-            "keyed": True,
-            "last_seen_s_ago": 12.5,
-            "battery_percent": 87,
-            "temperature_degc": 19.4,
-            "bypassed": False,
-            "rejected": 0,
-        } | changes
-
-    def valve(name: str, state: str, **changes: Json) -> dict[str, Json]:
-        return {
-            "name": name,
-            "kind": "motorised",
-            "state": state,
-            "closure": None,
-            "authority": "auto",
-            "override": None,
-            "travel_s": 9.0,
-            "goal": None,
-            "progress_percent": None,
-        } | changes
-
-    def alarm(alarm_id: str, cls: str, **changes: Json) -> dict[str, Json]:
-        kind, _, subject = alarm_id.partition("/")
-        return {
-            "id": alarm_id,
-            "class": cls,
-            "kind": kind,
-            "subject": subject,
-            "state": "unacknowledged",
-            "latched": False,
-            "active": True,
-            "shelved_for_s": None,
-            "raised_s_ago": 61.0,
-            "detail": "",
-        } | changes
-
-    return {
-        "state": "alarm",
-        "zones": {
-            "plant-room": {
-                "name": "Plant room",
-                "state": "alarm",
-                "wet": ["pump"],
-                "healthy": 1,
-                "quorum": 1,
-                "sensors": ["pump", "cellar"],
-                "valves": ["main"],
-                "action": "close",
-                "latched": True,
-            }
-        },
-        "sensors": {
-            "pump": sensor("Under the pump", wet=True),
-            "cellar": sensor("Cellar", wet=None, healthy=False, faults=["missing"], last_seen_s_ago=90_000.0),
-        },
-        "valves": {
-            "main": valve("Main", "open", authority="leak"),
-            "kitchen": valve("Kitchen", "closed", closure="confirmed", kind="spring_return"),
-        },
-        "alarms": [
-            alarm(LEAK, "alarm", latched=True, detail="pump is wet"),
-            alarm("sensor-missing/sensor/cellar", "trouble", detail="silent for 25 h"),
-        ],
-        "indicator": {"led": "alarm", "sounder": "alarm"},
-        "gateway": {"id": "hq-01", "version": "0.1.0", "uptime_s": 3700.0, "boot_id": "b", "epoch": 7},
-        "link": {"state": "up", "since_s": 60.0, "detail": ""},
-        "store": {"queued": {"alarm": 0, "event": 2, "ack": 0, "state": 1, "tele": 40}, "bytes": 9000},
-        "clock": {"trusted": True},
-    }
+from tests.fakes.view import LEAK, example_view
 
 
 class FakeGateway:
@@ -192,6 +110,9 @@ class FakeGateway:
                         entry["state"] = "acknowledged"
                 self._answer(request, "succeeded")
             case ValveRequested(_, _, request) | ShelveRequested(_, _, request):
+                self._answer(request, "succeeded")
+            case OccupancyRequested(mode, request):
+                self.state["occupancy"] = mode.value
                 self._answer(request, "succeeded")
             case WalkTestRequested(zone, on, request):
                 self.state["zones"][zone]["state"] = "test" if on else "dry"

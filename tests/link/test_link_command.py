@@ -19,11 +19,12 @@ from gateway.cli.demo.devca import DevCa
 from gateway.domain.events import (
     AcknowledgeRequested,
     ExerciseRequested,
+    OccupancyRequested,
     ResetRequested,
     ShelveRequested,
     ValveRequested,
 )
-from gateway.domain.model import Wish
+from gateway.domain.model import Occupancy, Wish
 from gateway.errors import CommandError
 from gateway.link import command, inbox
 from gateway.link.inbox import Inbox
@@ -80,11 +81,19 @@ def test_a_command_becomes_a_request_with_actor_cause_and_expiry():
         ("alarm/reset", {"alarm_id": "leak/zone/cellar"}, ResetRequested),
         ("alarm/shelve", {"alarm_id": "leak/zone/cellar", "duration_s": 60}, ShelveRequested),
         ("valve/exercise", {"valve": "main"}, ExerciseRequested),
+        ("occupancy", {"mode": "unoccupied"}, OccupancyRequested),
         ("ping", {}, type(None)),
     ],
 )
 def test_every_kind_has_its_event(kind: str, body: dict[str, object], event_type: type):
     assert isinstance(judged(kind, body).event, event_type)
+
+
+def test_how_the_building_is_used_is_told_with_who_said_so():
+    event = judged("occupancy", {"mode": "maintenance"}).event
+
+    assert isinstance(event, OccupancyRequested)
+    assert (event.mode, str(event.request.actor)) == (Occupancy.MAINTENANCE, "remote:alice@example.com")
 
 
 def test_unknown_fields_are_ignored():
@@ -98,6 +107,7 @@ def test_what_must_not_be_executed_has_a_reason():
     assert reason(body={"valve": "main", "wish": "lockout"}) == "bad_request"
     assert reason(body={"valve": "main"}) == "bad_request"
     assert reason(body=[]) == "bad_request"
+    assert reason("occupancy", {"mode": "asleep"}) == "bad_request"
     assert reason(id="short") == "bad_request"
     assert reason(id="local-12345678") == "bad_request"
     assert reason(actor="") == "bad_request"

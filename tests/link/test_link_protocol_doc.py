@@ -18,9 +18,35 @@ from gateway.domain.alarm.state import Alarm, body
 from gateway.domain.commands import AnswerRequest, Publish
 from gateway.domain.core import Core
 from gateway.domain.effects import Raise
-from gateway.domain.events import SensorRead
-from gateway.domain.model import SYSTEM, Channel, Reading, SignalClass
-from gateway.domain.site import SensorSpec, Site, ZoneSpec
+from gateway.domain.events import (
+    DeadlinePassed,
+    MeterPulsed,
+    OccupancyRequested,
+    SensorRead,
+    TimeTold,
+    ValveFound,
+)
+from gateway.domain.model import (
+    SYSTEM,
+    Actor,
+    ActorKind,
+    Channel,
+    Coil,
+    Occupancy,
+    Reading,
+    Request,
+    SignalClass,
+)
+from gateway.domain.site import (
+    FlowRuleSpec,
+    MeterSpec,
+    Period,
+    SensorSpec,
+    Site,
+    ValveKind,
+    ValveSpec,
+    ZoneSpec,
+)
 from gateway.errors import CommandError
 from gateway.link import command, envelope, snapshot, wire
 
@@ -92,7 +118,7 @@ def test_every_command_kind_and_every_reason_of_the_link_is_in_the_document():
 
 def test_every_reason_of_the_domain_is_in_the_document():
     found = set()
-    for path in (ROOT / "gateway" / "domain").glob("*.py"):
+    for path in (ROOT / "gateway" / "domain").rglob("*.py"):
         text = path.read_text()
         found |= set(re.findall(r'_?rejected\((?:event\.)?request, "(\w+)"', text))
         found |= set(re.findall(r'_answer_pending\("failed", "(\w+)"', text))
@@ -139,7 +165,8 @@ def test_a_real_leak_tells_only_valid_messages_and_a_valid_snapshot():
     core = Core(Site(sensors={"a": SensorSpec(id="a", kind="contact")}, zones={"cellar": zone}))
     said = core.start({}, [], 0.0)
     for now_s, wet in ((1.0, False), (2.0, True), (3.0, False)):
-        said += core.handle(SensorRead("a", Reading("contact", wet=wet, battery_percent=50)), now_s)
+        reading = Reading("contact", wet=wet, battery_percent=50, distance_m=12.3 if wet else None)
+        said += core.handle(SensorRead("a", reading), now_s)
     for message in said:
         if isinstance(message, Publish):
             sent(message.kind, dict(message.body))
@@ -147,6 +174,31 @@ def test_a_real_leak_tells_only_valid_messages_and_a_valid_snapshot():
         sent("snapshot", part, None)
 
     assert {m.kind for m in said if isinstance(m, Publish)} >= {"alarm", "sensor"}
+
+
+def test_real_water_tells_only_valid_messages_and_a_valid_snapshot():
+    valve = ValveSpec(id="main", kind=ValveKind.SPRING_RETURN, travel_s=4.0)
+    meter = MeterSpec(id="street", litres_per_pulse=1.0, valves=("main",))
+    night = Period(start_min=1320, end_min=360)
+    rule = FlowRuleSpec(id="night", meter="street", above_l_per_min=2.0, for_s=60.0, periods=(night,))
+    core = Core(Site(valves={"main": valve}, meters={"street": meter}, flow_rules={"night": rule}))
+    said = core.start({}, [ValveFound("main", {Coil.OPEN: True}, {})], 0.0)
+    request = Request("r-1", Actor(ActorKind.LOCAL, "alice"), cause="closed over Christmas")
+    said += core.handle(OccupancyRequested(Occupancy.UNOCCUPIED, request), 1.0)
+    for minute in range(24 * 60):
+        now_s = 60.0 * minute
+        said += core.handle(TimeTold(1_796_601_600.0 + now_s, minute, True), now_s)
+        for second in range(2, 60, 6) if minute >= 1380 and minute % 2 else ():
+            said += core.handle(MeterPulsed("street"), now_s + second)
+        while (deadline_s := core.next_deadline_s()) is not None and deadline_s < now_s + 60:
+            said += core.handle(DeadlinePassed(), max(deadline_s, now_s + 56))
+
+    messages = [message for message in said if isinstance(message, Publish)]
+    for message in messages:
+        sent(message.kind, dict(message.body))
+    for part in snapshot.parts(core.view(86400.0)):
+        sent("snapshot", part, None)
+    assert {message.kind for message in messages} >= {"water", "flow", "occupancy"}
 
 
 @given(st.dictionaries(st.sampled_from(["v", "id", "gateway", "kind", "actor", "body"]), st.text(max_size=9)))

@@ -36,6 +36,9 @@ async def bursts(stage: Stage, tell: Teller) -> None:
         if pipe["leak_l_per_min"]:
             raise DemoError(f"{pipe['leak_l_per_min']} l/min still flow")
         step.found = f"{pipe['leaked_l']:.1f} litres were lost"
+    with tell.step("the water meter stands still, too;", timed=False) as step:
+        view = await stage.until_view(lambda view: view["meters"]["main"]["state"] == "none", "no flow")
+        step.found = f"it counted {view['meters']['main']['litres']:.1f} litres"
 
 
 async def stays_shut(stage: Stage, tell: Teller) -> None:

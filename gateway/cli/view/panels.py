@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.message import sentence, when
-from gateway.cli.table import alarm_state, brief, duration, wetness
+from gateway.cli.table import alarm_state, amount, brief, duration, wetness
 
 STYLE = {
     "alarm": "bold white on red",
@@ -60,15 +60,43 @@ def _zone_note(zone: Mapping[str, Any]) -> str:
 
 
 def valves(view: Mapping[str, Any], lines: int) -> Panel:
-    """Return the valves; one that moves shows how far it should be by now."""
+    """Return the valves and the meters; a valve that moves shows how far it should be by now."""
+    alerts = {meter_id: _alert(view, meter_id, meter) for meter_id, meter in view["meters"].items()}
+    rows = [_meter(meter_id, view["meters"][meter_id], why) for meter_id, why in alerts.items() if why]
+    rows += _valves(view)
+    rows += [_meter(meter_id, view["meters"][meter_id], "") for meter_id, why in alerts.items() if not why]
+    return _panel("valves, water" if alerts else "valves", rows, lines, grows=2)
+
+
+def _alert(view: Mapping[str, Any], meter_id: str, meter: Mapping[str, Any]) -> str:
+    """Return why somebody should look at a meter, in 15 columns, or ""."""
+    rules = [rule for rule in view["flow_rules"].values() if rule["meter"] == meter_id]
+    closes_s = [rule["closes_in_s"] for rule in rules if rule["closes_in_s"] is not None]
+    if meter["still_flowing"]:
+        return "THROUGH A VALVE"
+    if closes_s:
+        return f"closes in {min(closes_s):.0f} s"
+    if any(rule["state"] in ("warning", "alarm") for rule in rules):
+        return "too much"
+    return "not heard" if meter["state"] == "unknown" else ""
+
+
+def _meter(meter_id: str, meter: Mapping[str, Any], why: str) -> Row:
+    word = {"flowing": "flows", "none": "still"}.get(meter["state"], "?")
+    calm = f"{meter['l_per_min']:.3g} l/min" if word == "flows" else f"{amount(meter['day_litres'])} today"
+    style = STYLE["fault"] if why else ""
+    return Text(meter["name"] or meter_id), Text(word, style), Text(why or calm, style)
+
+
+def _valves(view: Mapping[str, Any]) -> list[Row]:
     rows: list[Row] = []
     for valve_id, valve in sorted(view["valves"].items(), key=lambda item: _valve_rank(item[1])):
         note: RenderableType = Text(_valve_note(valve))
         if valve["progress_percent"] is not None:
             note = ProgressBar(total=100, completed=min(100, valve["progress_percent"]), width=12)
-        word = Text(valve["state"].replace("_", " "), STYLE.get(valve["state"], "yellow"))
-        rows.append((Text(valve["name"] or valve_id), word, note))
-    return _panel("valves", rows, lines, grows=2)
+        style = STYLE["fault"] if valve["closure"] == "passing" else STYLE.get(valve["state"], "yellow")
+        rows.append((Text(valve["name"] or valve_id), Text(valve["state"].replace("_", " "), style), note))
+    return rows
 
 
 def _valve_note(valve: Mapping[str, Any]) -> str:

@@ -74,6 +74,8 @@ def _header(view: Mapping[str, Any] | None, problem: str) -> Text:
         f"{link.get('state', '?')}", panels.STYLE.get(link.get("state"), "")
     ).append(since)
     text.append(f"  outbox {_queued(view['store'])}")
+    if view["occupancy"] != "occupied":
+        text.append(f"  {view['occupancy']}")
     if not view["clock"].get("trusted"):
         text.append("  clock not trusted", panels.STYLE["trouble"])
     return text.append(f"  up {duration(view['gateway'].get('uptime_s'))}")
@@ -93,7 +95,10 @@ def _body(view: Mapping[str, Any], columns: int, lines: int, frame: Frame) -> La
         body.split_column(*_narrow(view, lines))
         return body
     alarms = _lines(len(view["alarms"]), lines // 3)
-    top = _lines(max(len(view["zones"]), len(view["valves"])), max(_FEWEST_LINES, (lines - alarms) // 2))
+    top = _lines(
+        max(len(view["zones"]), len(view["valves"]) + len(view["meters"])),
+        max(_FEWEST_LINES, (lines - alarms) // 2),
+    )
     rest = lines - top - alarms
     upper, lower = Layout(size=top), Layout(size=max(1, rest))
     upper.split_row(Layout(panels.zones(view, top)), Layout(panels.valves(view, top)))
@@ -106,7 +111,7 @@ def _narrow(view: Mapping[str, Any], lines: int) -> list[Layout]:
     alarms = _lines(len(view["alarms"]), max(_FEWEST_LINES, lines // 3))
     parts = [Layout(panels.alarms(view, alarms), size=alarms)]
     left = lines - alarms
-    valves = min(left, _lines(len(view["valves"]), max(_FEWEST_LINES, left // 2)))
+    valves = min(left, _lines(len(view["valves"]) + len(view["meters"]), max(_FEWEST_LINES, left // 2)))
     if left >= _FEWEST_LINES:
         parts.append(Layout(panels.valves(view, valves), size=valves))
     left -= valves
