@@ -13,7 +13,18 @@ from pathlib import Path
 
 from benchmarks.report import show
 
-ALL = ("reaction", "store", "kill", "kill_daemon", "drain", "footprint", "decode", "disk_thread")
+ALL = (
+    "reaction",
+    "store",
+    "kill",
+    "kill_daemon",
+    "drain",
+    "footprint",
+    "decode",
+    "theengs",
+    "bluetooth",
+    "disk_thread",
+)
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from gateway.drivers import meter, sensors
 from gateway.drivers.indicator import Indicator
 from gateway.errors import DriverError
 
-_DEVICE_PATIENCE = Patience(longest_pause_s=10.0)
+_DEVICE_PATIENCE = Patience(longest_pause_s=5.0)
 """Somebody who plugs an adapter in again waits beside it; looking whether it is there costs little."""
 
 

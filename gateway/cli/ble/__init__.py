@@ -1,0 +1,1 @@
+"""`reed-gateway ble`: what is on the air, and adopting a sensor."""

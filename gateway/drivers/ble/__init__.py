@@ -1,0 +1,1 @@
+"""Bluetooth LE sensors, heard through BlueZ."""
