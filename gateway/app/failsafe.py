@@ -175,7 +175,7 @@ class _Job:
         spec = self._lines.closed_switch
         if spec is None:
             return frozenset()
-        with suppress(DriverError):  # without its switch the closing has its full time
+        with suppress(Exception):  # without its switch the closing has its full time
             if self._watching.enter_context(self._board.watch(spec, self._on_switch)):
                 return frozenset({Position.CLOSED})
         return frozenset()

@@ -1,7 +1,8 @@
 """What the failsafe needs to know, left by the daemon where no broken configuration can hide it.
 
 `valves.json` in `gateway.runtime_dir`: the board, the control socket and the lines of all valves, as they
-were in force when the daemon started. Memory only: it is gone after a boot, when nothing moves anyway.
+were in force when the daemon started. It is good for one boot: after it nothing moves, and the lines may be
+used for something else.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.app.clock import boot_id
 from gateway.domain.ports import InputSpec
 from gateway.domain.site import OnDaemonLoss, ValveKind
 from gateway.domain.valve.failsafe import Drive
@@ -97,7 +99,7 @@ def leave(config: "Config") -> None:
 def write(note: Note, folder: Path) -> None:
     """Leave the note in a folder, whole or not at all. Raises OSError."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    text = json.dumps({"version": _VERSION, **asdict(note)}, indent=1)
+    text = json.dumps({"version": _VERSION, "boot": boot_id(), **asdict(note)}, indent=1)
     unfinished = folder / f".{NAME}.{os.getpid()}"
     try:
         unfinished.write_text(text, encoding="utf-8")
@@ -114,8 +116,12 @@ def read(folder: Path) -> Note:
             told = json.loads(file.read(_MAX_BYTES))
         if told.pop("version") != _VERSION:
             raise DriverError(f"{path}: written by another version")
+        if told.pop("boot") != boot_id():
+            raise DriverError(f"{path}: from before the last boot")
         told["drives"] = {key: _drive(table) for key, table in told["drives"].items()}
         told["lines"] = {key: _lines(table) for key, table in told["lines"].items()}
+        if told["drives"].keys() != told["lines"].keys():
+            raise DriverError(f"{path}: damaged (valves without lines)")
         return Note(**told)
     except OSError as error:
         raise DriverError(f"{path}: {error.strerror or error}") from None

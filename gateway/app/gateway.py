@@ -14,17 +14,17 @@ import importlib
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.app import heartbeat, reload
+from gateway.app import failsafe_note, heartbeat, reload
 from gateway.app.board import assemble
 from gateway.app.bulkhead import Patience
 from gateway.app.clock import WallClock, not_before_unix_s
 from gateway.app.disk_reports import DiskReports
 from gateway.app.emitter import Emitter
 from gateway.app.execute import Executor
-from gateway.app.hardware import Hardware
+from gateway.app.hardware import DEVICE_PATIENCE, Hardware
 from gateway.app.local import Local
 from gateway.app.messages import Messages
 from gateway.app.notify import Notifier, watchdog_interval_s
@@ -81,6 +81,7 @@ class Gateway:
         self._emitter = Emitter(self._core, self._execute, self._fail)
         emit = self._emitter.emit
         self._hardware = Hardware(config, assemble(config), emit, self._take_over)
+        store.on_late_memory = self._recall
         self._status: asyncio.TimerHandle | None = None
         self._executor = Executor(self._hardware, store, self._messages, self._clock, self._emitter.emit_soon)
         self._local = Local(self._core, store, self._messages, emit)
@@ -113,6 +114,8 @@ class Gateway:
     async def _start(self, parts: Parts) -> None:
         parts.start("board", self._hardware.run, _BOARD_PATIENCE)
         await self._first_look()
+        for name, part in self._hardware.parts().items():
+            parts.start(name, part, DEVICE_PATIENCE)
         self._reports.begin(self._messages.publish, self._emitter.emit)
         self._emitter.emit(AdapterRecovered(_CONFIG))
         parts.start("clock", functools.partial(heartbeat.save_clock, self._clock, self._store.remember))
@@ -145,10 +148,15 @@ class Gateway:
             self._looked.set()
             memory = self._store.memory
             self._emitter.begin(functools.partial(self._core.start, memory, found, time.monotonic()))
-            self._store.on_late_memory = lambda late: self._emitter.emit(MemoryRead(late))
             return
         for event in found:
             self._emitter.emit(event)
+
+    def _recall(self, memory: Mapping[str, Json]) -> None:
+        """The disk has told late what was remembered; before the first look the core takes it as it comes."""
+        _raise_floor(self._clock, memory)
+        if self._looked.is_set():
+            self._emitter.emit(MemoryRead(memory))
 
     async def _start_control(self, parts: Parts) -> None:
         parts.start("control", functools.partial(serve, self._config.control, self._local))
@@ -211,6 +219,13 @@ class Gateway:
         """Keep what the core counted, unless it has not begun (and knows nothing) or failed."""
         if self._looked.is_set() and not self._end.cancelled() and self._end.exception() is None:
             self._executor.execute(self._core.stop(time.monotonic()))
+            self._store.on_late_memory = self._remember_late
+
+    def _remember_late(self, memory: Mapping[str, Json]) -> None:
+        """The disk answers only during the stop: a total that began at 0 must not replace the one on it."""
+        commands = [*self._core.handle(MemoryRead(memory), time.monotonic())]
+        counts = (c for c in commands if isinstance(c, Remember) and c.key.startswith("meter/"))
+        self._executor.execute(counts)
 
     # --- reload -------------------------------------------------------------------------------------
 
@@ -233,6 +248,8 @@ class Gateway:
         found = reload.changes(self._config, new, files_changed=marks != self._marks)
         self._marks = marks
         self._config = replace(self._config, link=new.link, control=new.control)
+        if "control" in found.at_once:
+            await asyncio.to_thread(failsafe_note.leave, self._config)
         restarts: dict[str, Callable[[Parts], Awaitable[None]]] = {
             "control": self._start_control,
             "link": self._start_link,
@@ -262,9 +279,13 @@ def closing_commands(config: Config) -> list[Command]:
 
 def _clock(config: Config, store: Store) -> WallClock:
     clock = WallClock()
-    saved = (store.memory or {}).get(heartbeat.CLOCK_KEY)
-    if isinstance(saved, int | float):
-        clock.raise_floor(float(saved))
+    _raise_floor(clock, store.memory or {})
     if config.link is not None:
         clock.raise_floor(not_before_unix_s(config.link.cert_file))
     return clock
+
+
+def _raise_floor(clock: WallClock, memory: Mapping[str, Json]) -> None:
+    saved = memory.get(heartbeat.CLOCK_KEY)
+    if isinstance(saved, int | float):
+        clock.raise_floor(float(saved))

@@ -9,10 +9,11 @@ A line that cannot be had costs its own valve, button or sensor, never the other
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
-from gateway.app.bulkhead import DEFAULT, Patience, keep_running
+from gateway.app.bulkhead import Patience, keep_running
 from gateway.app.guard import GuardedBoard
 from gateway.app.valve_port import ValvePort
 from gateway.config.model import Config
@@ -25,7 +26,9 @@ from gateway.drivers import meter, sensors
 from gateway.drivers.indicator import Indicator
 from gateway.errors import DriverError
 
-_DEVICE_PATIENCE = Patience(longest_pause_s=5.0)
+log = logging.getLogger(__name__)
+
+DEVICE_PATIENCE = Patience(longest_pause_s=5.0)
 """Somebody who plugs an adapter in again waits beside it; looking whether it is there costs little."""
 
 
@@ -62,8 +65,12 @@ class Hardware:
         if self._indicator is not None:
             self._indicator.show(indicate)
 
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return what runs beside the lines: adapters and ports do not end because a GPIO chip has gone."""
+        return self._board.parts()
+
     async def run(self) -> None:
-        """Serve the board until cancelled.
+        """Serve the lines until cancelled.
 
         Raises:
             DriverError: The board cannot be opened or went away; run again later.
@@ -84,7 +91,7 @@ class Hardware:
                     parts.create_task(self._serve(), name="board")
                     self._on_found(self._attach_valves(closing))
                     self._attach_buttons(closing)
-                    self._start_parts(parts)
+                    self._start_parts(parts, closing)
             except* DriverError as errors:
                 raise DriverError(str(errors.exceptions[0])) from None
 
@@ -97,6 +104,8 @@ class Hardware:
         for valve_id, port in self._valves.items():
             with self._one_line(f"valve/{valve_id}"):
                 found.append(port.reattach(self._board, closing))
+                if port.problem:
+                    raise DriverError(port.problem)
         return found
 
     def _attach_buttons(self, closing: ExitStack) -> None:
@@ -115,14 +124,19 @@ class Hardware:
             self._pressed[button_id] = pressed
             self._emit(ButtonChanged(button_id, pressed, is_edge=False))
 
-    async def _attach_later(self, attach: Callable[[ExitStack], None]) -> None:
-        """Do without the line until it can be had; runs in a bulkhead, which tries again."""
+    async def _button_later(self, button_id: str) -> None:
+        """Do without the button until it can be had; runs in a bulkhead, which tries again."""
         with ExitStack() as closing:
-            attach(closing)
+            self._attach_button(button_id, closing)
             await asyncio.get_running_loop().create_future()
 
-    def _attach_valve(self, valve_id: str, closing: ExitStack) -> None:
-        self._on_found([self._valves[valve_id].reattach(self._board, closing)])
+    async def _complete_valve(self, valve_id: str, closing: ExitStack) -> None:
+        """Take what is missing of a valve, its coils first; what was taken stays. Runs in a bulkhead."""
+        port = self._valves[valve_id]
+        if not port.is_attached:
+            self._on_found([port.reattach(self._board, closing)])
+        port.watch_missing(self._board, closing)
+        await asyncio.get_running_loop().create_future()
 
     @contextmanager
     def _one_line(self, name: str) -> Iterator[None]:
@@ -131,6 +145,10 @@ class Hardware:
             yield
         except DriverError as error:
             self._emit(AdapterFailed(name, str(error)))
+        except Exception as error:
+            # a bug at one line must not keep all the others from being taken
+            log.exception("%s crashed", name)
+            self._emit(AdapterFailed(name, f"{type(error).__name__}: {error}"))
         else:
             self._emit(AdapterRecovered(name))
 
@@ -141,28 +159,22 @@ class Hardware:
 
         return on_level
 
-    def _start_parts(self, parts: asyncio.TaskGroup) -> None:
-        def start(name: str, part: Callable[[], Awaitable[None]], patience: Patience = DEFAULT) -> None:
-            parts.create_task(keep_running(name, part, self._emit, patience), name=name)
+    def _start_parts(self, parts: asyncio.TaskGroup, closing: ExitStack) -> None:
+        def start(name: str, part: Callable[[], Awaitable[None]]) -> None:
+            parts.create_task(keep_running(name, part, self._emit), name=name)
 
-        for name, part in self._board.parts().items():
-            start(name, part, _DEVICE_PATIENCE)
         for sensor_id in self._config.sensors:
             start(f"sensor/{sensor_id}", functools.partial(self._sense, sensor_id))
         for meter_id in self._config.meters:
             start(f"meter/{meter_id}", functools.partial(self._count, meter_id))
         if self._config.indicator.led_line or self._config.indicator.sounder_line:
             start("indicator", self._indicate)
-        for name, attach in self._missing_lines():
-            start(name, functools.partial(self._attach_later, attach))
-
-    def _missing_lines(self) -> Iterator[tuple[str, Callable[[ExitStack], None]]]:
         for valve_id, port in self._valves.items():
-            if not port.is_attached:
-                yield f"valve/{valve_id}", functools.partial(self._attach_valve, valve_id)
+            if not port.is_attached or port.problem:
+                start(f"valve/{valve_id}", functools.partial(self._complete_valve, valve_id, closing))
         for button_id in self._config.buttons:
             if button_id not in self._watched:
-                yield f"button/{button_id}", functools.partial(self._attach_button, button_id)
+                start(f"button/{button_id}", functools.partial(self._button_later, button_id))
 
     async def _sense(self, sensor_id: str) -> None:
         entry = self._config.sensors[sensor_id]

@@ -19,25 +19,33 @@ class ValvePort:
         self._emit = emit
         self._outputs: dict[Coil, OutputLine] = {}
         self._made: dict[Position, bool] = {}
+        self._missing: dict[Position, str] = {}
 
     def attach(self, board: Board, closing: ExitStack) -> ValveFound:
         """Read all lines, keep the outputs at the level they have, and watch the switches.
+
+        A switch that cannot be had (`problem` tells) keeps no valve from being closed: it is not known to
+        be made, and `watch_missing` tries it again.
 
         Args:
             board: Open.
             closing: Ends the watching.
 
         Raises:
-            DriverError: A line is missing or cannot be read; the message names it.
+            DriverError: A coil's line is missing or cannot be read; the message names it.
         """
+        made: dict[Position, bool] = {}
+        missing: dict[Position, str] = {}
         with ExitStack() as watching:
-            made = {
-                end: self._watch(board, watching, end, line) for end, line in self._switch_lines().items()
-            }
+            for end in self._switch_lines():
+                try:
+                    made[end] = self._watch(board, watching, end)
+                except DriverError as error:
+                    missing[end] = str(error)
             outputs = {coil: board.output(line) for coil, line in self._coil_lines().items()}
             coils = {coil: output.level() != self._lines.coils_active_low for coil, output in outputs.items()}
             closing.enter_context(watching.pop_all())
-        self._made, self._outputs = made, outputs
+        self._made, self._missing, self._outputs = made, missing, outputs
         closing.callback(outputs.clear)
         return ValveFound(self._valve_id, coils, dict(made))
 
@@ -49,6 +57,18 @@ class ValvePort:
             if end in before and before[end] is not made:
                 self._emit(EndSwitchChanged(self._valve_id, end, made))
         return found
+
+    def watch_missing(self, board: Board, closing: ExitStack) -> None:
+        """Watch the switches that could not be had, and tell how they stand. Raises DriverError."""
+        for end in tuple(self._missing):
+            self._made[end] = self._watch(board, closing, end)
+            del self._missing[end]
+            self._emit(EndSwitchChanged(self._valve_id, end, self._made[end]))
+
+    @property
+    def problem(self) -> str:
+        """Why switches are missing; "" if none is."""
+        return "; ".join(self._missing.values())
 
     @property
     def is_attached(self) -> bool:
@@ -75,7 +95,8 @@ class ValvePort:
         }
         return {end: line for end, line in lines.items() if line is not None}
 
-    def _watch(self, board: Board, closing: ExitStack, end: Position, line: str) -> bool:
+    def _watch(self, board: Board, closing: ExitStack, end: Position) -> bool:
+        line = self._switch_lines()[end]
         spec = InputSpec(line, self._lines.switches_active_low, self._lines.switch_bias)
         return closing.enter_context(board.watch(spec, self._on_switch(end)))
 

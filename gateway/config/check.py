@@ -81,6 +81,23 @@ def lines(reader: Reader, tables: Table) -> None:
             users[same] = key
 
 
+def devices(reader: Reader, parts: Parts) -> None:
+    """Note devices that two tables want for themselves, and inputs that a converter does not have."""
+    users: dict[str, str] = {}
+    found = [(f"serial.{name}", str(port.device)) for name, port in parts.serial.items()]
+    found += [(f"adc.{name}", adc.place) for name, adc in parts.adc.items()]
+    for where, device in found:
+        if device in users:
+            reader.add(f"{where}.device", f"{device} is already used by {users[device]}")
+        users.setdefault(device, where)
+    for name, sensor in parts.sensor_configs.items():
+        converter = parts.adc.get(getattr(sensor.config, "adc", ""))
+        channel = getattr(sensor.config, "channel", 0)
+        if converter is not None and channel not in converter.free_channels:
+            allowed = ", ".join(map(str, converter.free_channels))
+            reader.add(f"sensor.{name}.channel", f"{channel} is not allowed; free are {allowed}")
+
+
 def _used_channels(tables: Table) -> Iterator[tuple[str, str]]:
     for name, table in _tables(tables["sensor"]):
         if "adc" in table and "channel" in table:

@@ -16,6 +16,9 @@ from gateway.domain.site import Action, FlowRuleSpec, MeterSpec
 from gateway.drivers.meter import Config as MeterConfig
 from gateway.errors import ConfigError
 
+MOST_LITRES = 10_000.0
+"""In one pulse: ten times what the coarsest meter for a building gives."""
+
 TEMPLATES_FILE = Path(__file__).with_name("flow_templates.toml")
 
 
@@ -31,7 +34,7 @@ class FlowRuleKeys:
         action: What happens then. "close" closes all valves of the meter.
         modes: The rule counts in these modes of occupancy only.
         periods: And within these parts of the week (local time), e.g. "Mon-Fri 22:00-06:00"; always if empty.
-        pre_alarm_s: Warn this long before closing; a person may shelve or override meanwhile.
+        pre_alarm_s: Warn this long before closing; nothing closes if the water stops meanwhile.
         name: For people.
     """
 
@@ -91,6 +94,9 @@ def read_meter(reader: Reader, meter_id: str, table: Table) -> tuple[MeterSpec, 
     for key, unit in (("litres_per_pulse", "litres"), ("passing_l_per_min", "litres per minute")):
         if getattr(spec, key) == 0:
             reader.add(f"{where}.{key}", f"0 is out of range; give more than 0 ({unit})")
+    if spec.litres_per_pulse > MOST_LITRES:
+        allowed = f"allowed: up to {MOST_LITRES:g} litres"
+        reader.add(f"{where}.litres_per_pulse", f"{spec.litres_per_pulse:g} is out of range; {allowed}")
     return spec, config
 
 

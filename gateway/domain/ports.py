@@ -109,7 +109,7 @@ class Failure:
 class Lines(Protocol):
     """All digital lines of one gateway.
 
-    A line that cannot be had raises DriverError where it is taken, so that it costs its own valve or sensor only.
+    A line that cannot be had raises DriverError where it is taken: it costs its own valve or sensor only.
     """
 
     async def open(self) -> None:
@@ -119,7 +119,10 @@ class Lines(Protocol):
         """Serve until cancelled. Raises DriverError when the hardware goes away; then all lines are void."""
 
     def watch(self, spec: InputSpec, on_level: Callable[[bool], None], /) -> AbstractContextManager[bool]:
-        """Enter with the present level; then call `on_level` for each debounced change. Raises DriverError."""
+        """Enter with the present level; then call `on_level` for each debounced change.
+
+        Raises DriverError.
+        """
 
     def output(self, line: str, /) -> OutputLine:
         """Take a line for output at the level it has now. Raises DriverError."""

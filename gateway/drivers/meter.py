@@ -58,5 +58,6 @@ async def run(meter_id: str, config: Config, board: Lines, emit: Emit) -> None:
             emit(MeterPulsed(meter_id))
 
     spec = InputSpec(config.line, config.active_low, config.bias, config.debounce_s)
-    with board.watch(spec, on_level) as was_closed:
+    with board.watch(spec, on_level) as is_closed:
+        was_closed = is_closed
         await get_running_loop().create_future()

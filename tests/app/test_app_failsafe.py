@@ -203,6 +203,20 @@ async def test_valve_whose_line_is_missing_keeps_no_other_waiting(server: Server
     assert energised(server) == set()
 
 
+async def test_bug_at_a_valves_switch_keeps_no_other_waiting(
+    server: Server, note: Note, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await leave(server, tmp_path, "main-close", "garden-open", "roof-open")
+
+    def watch(*_: object) -> None:
+        raise OSError("File exists")
+
+    monkeypatch.setattr(SimBoard, "watch", watch)
+    await failsafe.secure(note, crashed=True)
+
+    assert energised(server) == set()
+
+
 async def test_running_daemon_is_left_in_peace(server: Server, note: Note, tmp_path: Path):
     await leave(server, tmp_path, "garden-open")
     Path(note.control).parent.mkdir()
@@ -258,6 +272,23 @@ def test_note_is_found_whatever_happened_to_the_configuration(
 
 def test_without_a_note_the_configuration_is_read(note: Note, config_file: Path):
     assert failsafe.find_note(config_file, {}) == note
+
+
+def test_note_from_before_the_last_boot_is_none(
+    note: Note, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    failsafe_note.write(note, tmp_path / "run")
+    config_file.write_text(CONFIG.replace("garden-open", "other-line"))
+    monkeypatch.setattr(failsafe_note, "boot_id", lambda: "the next one")
+
+    assert failsafe.find_note(config_file, {}).lines["garden"].open_line == "other-line"
+
+
+def test_valve_without_lines_in_the_note_is_damage(note: Note, tmp_path: Path):
+    failsafe_note.write(replace(note, lines={}), tmp_path)
+
+    with pytest.raises(DriverError, match="damaged"):
+        failsafe_note.read(tmp_path)
 
 
 _DAMAGES: tuple[str, ...] = (

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,13 @@ from gateway.domain.events import (
     AdapterRecovered,
     ButtonChanged,
     CoilFailed,
+    EndSwitchChanged,
     Event,
     SensorRead,
     ValveFound,
 )
-from gateway.domain.model import Coil
+from gateway.domain.model import Coil, Position
+from gateway.domain.ports import InputSpec
 from gateway.drivers.sensors import contact
 from gateway.errors import DriverError
 from tests.fakes.board import FakeBoard, FakeLine
@@ -33,12 +35,20 @@ class Board(FakeBoard):
     def __init__(self) -> None:
         super().__init__()
         self.missing: set[str] = set()
+        self.crashing: set[str] = set()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         await self.gone
 
+    def watch(self, spec: InputSpec, on_level: Callable[[bool], None]) -> AbstractContextManager[bool]:
+        if spec.line in self.missing:
+            raise DriverError(f"{spec.line}: no such line")
+        return super().watch(spec, on_level)
+
     def output(self, line: str) -> FakeLine:
+        if line in self.crashing:
+            raise OSError(f"{line}: a bug")
         if line in self.missing:
             raise DriverError(f"{line}: no such line")
         return super().output(line)
@@ -118,6 +128,52 @@ async def test_valve_with_a_missing_line_is_not_watched_by_half(bench: Bench):
 
     async with bench.running():
         assert not [spec for spec, _ in bench.board.watched if spec.line == "main-is-open"]
+
+
+async def test_valve_is_driven_though_a_switch_is_missing_which_is_told_and_tried_again(bench: Bench):
+    bench.board.missing = {"main-is-closed"}
+
+    async with bench.running():
+        main = next(event for event in bench.found if event.valve_id == "main")
+        assert Position.CLOSED not in main.switches
+        assert AdapterFailed("valve/main", "main-is-closed: no such line") in bench.events
+        bench.hardware.drive(SetCoil("main", Coil.CLOSE, energised=True))
+        assert bench.board.outputs["main-close"].history == [True]
+
+        bench.board.missing.clear()
+        came = EndSwitchChanged("main", Position.CLOSED, made=True)
+        await bench.until(lambda: came in bench.events)
+
+        assert [event.valve_id for event in bench.found].count("main") == 1
+        bench.board.drive("main-is-closed", level=True)
+        assert bench.events[-1] == EndSwitchChanged("main", Position.CLOSED, made=False)
+    assert bench.board.watched == []
+
+
+async def test_valve_without_coil_line_and_switch_gets_its_coils_as_soon_as_they_are_there(bench: Bench):
+    bench.board.missing = {"main-open", "main-is-closed"}
+
+    async with bench.running():
+        bench.board.missing.discard("main-open")
+        await bench.until(lambda: "main" in [event.valve_id for event in bench.found])
+        bench.hardware.drive(SetCoil("main", Coil.CLOSE, energised=True))
+
+        bench.board.missing.clear()
+        await bench.until(lambda: EndSwitchChanged("main", Position.CLOSED, made=True) in bench.events)
+
+    assert bench.board.outputs["main-close"].history == [True]
+
+
+async def test_bug_at_one_valves_line_does_not_cost_the_other_valve(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+):
+    bench.board.crashing = {"main-open"}
+
+    async with bench.running():
+        assert AdapterFailed("valve/main", "OSError: main-open: a bug") in bench.events
+        bench.hardware.drive(closing("garden"))
+
+    assert "valve/main crashed" in caplog.text
 
 
 async def test_button_held_at_the_start_is_not_an_edge(bench: Bench):

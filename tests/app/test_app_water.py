@@ -1,5 +1,7 @@
 """Water through the whole daemon: a meter line of the simulated building, a real clock, a real disk."""
 
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,3 +99,36 @@ def test_plumbers_at_work_are_told_of_in_the_view(house: House):
 
     assert "maintenance" in view["flow_rules"]["burst"]["notify_only"]
     assert "maintenance/gateway" in [alarm["id"] for alarm in view["alarms"]]
+
+
+def test_stop_before_a_slow_disk_has_answered_keeps_the_total_that_is_on_it(house: House):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source = Path(__file__).parents[1] / "fakes" / "slow_fsync.c"
+    preload, stall = house.folder / "slow_fsync.so", house.folder / "stall"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", preload, source, "-ldl"], check=True)
+    house.start()
+    counted_l = run_tap(house, 1.0)
+    house.stop()
+
+    stall.touch()
+    house.start(LD_PRELOAD=str(preload), STALL_FILE=str(stall))
+    since_l = run_tap(house, 0.2)
+    assert house.daemon is not None
+    house.daemon.send_signal(signal.SIGTERM)
+    house.hear("STOPPING=1")
+    stall.unlink()
+    house.stop()
+    house.start()
+
+    assert litres(house) == pytest.approx(counted_l + since_l)
+
+
+def run_tap(house: House, at_least_l: float) -> float:
+    house.until(lambda: house.look()["meters"])
+    house.poke(Tap(pipe="main", l_per_min=12.0))
+    house.until_view(lambda view: view["meters"]["street"]["litres"] >= at_least_l)
+    house.poke(Tap(pipe="main", l_per_min=0.0))
+    house.until_view(lambda view: view["meters"]["street"]["state"] == "none")
+    return litres(house)

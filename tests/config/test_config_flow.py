@@ -93,6 +93,11 @@ def test_burst_asks_for_the_flow_of_this_building(write: Write, problems: Proble
     [
         (("litres_per_pulse = 1\n", ""), "meter.street.litres_per_pulse", "missing; give a number (litres)"),
         (("litres_per_pulse = 1", "litres_per_pulse = 0"), "meter.street.litres_per_pulse", "more than 0"),
+        (
+            ("litres_per_pulse = 1", "litres_per_pulse = 1e308"),
+            "meter.street.litres_per_pulse",
+            "up to 10000",
+        ),
         (('["main"]', '["mian"]'), "meter.street.valves", 'did you mean "main"?'),
         (('"water-meter"', '"leak-1"'), "sensor.cellar.line", "already used by meter.street.line"),
         (('name = "Street"', "debounce_s = 2"), "meter.street.debounce_s", "allowed: 0.002 to 0.2"),

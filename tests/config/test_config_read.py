@@ -142,6 +142,30 @@ def test_a_channel_of_a_converter_has_one_use(write: Write, problems: Problems):
     assert "already used by sensor.loop-a.channel" in found["sensor.loop-b.channel"]
 
 
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ('[serial.%s]\ndevice = "/dev/ttyUSB0"\n', "serial.b.device"),
+        ('[adc.%s]\nkind = "mcp3008"\ndevice = "/dev/spidev0.0"\n', "adc.b.device"),
+        ('[adc.%s]\nkind = "ads1115"\ndevice = "/dev/i2c-1"\n', "adc.b.device"),
+    ],
+)
+def test_two_tables_cannot_have_one_device(write: Write, problems: Problems, table: str, key: str):
+    found = problems(write(more="\n" + table % "a" + table % "b"))
+
+    assert "already used by" in found[key]
+
+
+@pytest.mark.parametrize("channel", [3, 4])
+def test_loop_needs_an_input_that_its_converter_has_free(write: Write, problems: Problems, channel: int):
+    adc = '\n[adc.a]\nkind = "ads1115"\ndevice = "/dev/i2c-1"\nsupply_channel = 3\n'
+    loop = f'[sensor.loop]\nkind = "loop"\nadc = "a"\nchannel = {channel}\n'
+
+    found = problems(write(more=adc + loop))
+
+    assert found["sensor.loop.channel"] == f"{channel} is not allowed; free are 0, 1, 2"
+
+
 def test_presses_that_cannot_be_told_apart_are_refused(write: Write, problems: Problems):
     found = problems(write(more="\n[override]\nshort_max_s = 5\ntimed_s = 0\n"))
 

@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from gateway.domain.commands import SetCoil
 from gateway.domain.events import AdapterFailed, AdapterRecovered, MeterPulsed, ResetRequested, ValveFound
+from gateway.domain.flow import closure as closures
+from gateway.domain.flow.closure import Closure
 from gateway.domain.model import ActorKind, Coil, Position, Wish
+from gateway.domain.valve.model import ValveState
 from tests.fakes.metered import WaterStage, metered_site
 from tests.fakes.site import ALL_OPEN
 
@@ -104,6 +107,37 @@ def test_opening_takes_the_confirmation_away() -> None:
     stage.wait(3600.0)
 
     assert closure(stage) == ("assumed", "time")
+
+
+def test_of_two_valves_that_closed_nobody_knows_which_one_stopped_the_water() -> None:
+    stage = WaterStage()
+    stage.flow(20.0, 60.0, "kitchen")
+    stage.ask(Wish.CLOSE, "tap")
+    close_branch(stage)
+    stage.wait(3600.0)
+
+    assert closure(stage, "branch") == closure(stage, "tap") == ("assumed", "time")
+
+
+def test_valve_that_leaks_is_not_confirmed_by_another_one_that_stops_the_water() -> None:
+    stage = passing()
+    assert closure(stage) == ("passing", "flow")
+    stage.ask(Wish.CLOSE, "tap")
+    stage.wait(200.0)
+
+    assert not stage.is_active(STILL)
+    assert closure(stage) == ("assumed", "time")
+
+
+def test_trickle_below_the_limit_must_miss_three_pulses_before_it_counts_as_stopped() -> None:
+    stage = WaterStage()
+    stage.flow(0.1, 3 * 600.0 + 30.0, "kitchen")
+    close_branch(stage)
+    stage.wait(1700.0)
+    assert closure(stage) == ("assumed", "time")
+
+    stage.wait(200.0)
+    assert closure(stage) == ("confirmed", "flow")
 
 
 # --- the water does not stop --------------------------------------------------------------------------
@@ -222,6 +256,18 @@ def test_locked_out_valve_is_not_driven_by_its_meter() -> None:
     assert not any(isinstance(c, SetCoil) and c.valve_id == "branch" for c in commands)
 
 
+def test_valve_that_lets_water_through_is_driven_for_whoever_asks_whatever_its_switch_says() -> None:
+    stage = WaterStage(metered_site(rules=()))
+    stage.ask(Wish.CLOSE)
+    stage.main_travels(Position.CLOSED)
+    stage.flow(20.0, 60.0)
+    stage.main_travels(Position.CLOSED)
+    stage.flow(20.0, 60.0)
+    assert stage.valve()["closure"] == "passing"
+
+    assert SetCoil("main", Coil.CLOSE, True) in stage.ask(Wish.CLOSE)
+
+
 # --- a meter that cannot be heard ---------------------------------------------------------------------
 
 
@@ -240,6 +286,49 @@ def test_silence_of_a_dead_meter_neither_confirms_nor_clears() -> None:
     other.handle(AdapterRecovered("meter/kitchen"))
     other.wait(200.0)
     assert not other.is_active(STILL)
+
+
+def test_meter_that_comes_back_must_be_silent_anew_before_the_alarm_ends() -> None:
+    stage = passing()
+    stage.handle(AdapterFailed("meter/kitchen", "line lost"))
+    stage.flow(5.0, 600.0)  # the other meter keeps the core awake
+    assert stage.is_active(STILL)
+    stage.handle(AdapterRecovered("meter/kitchen"))
+    stage.flow(5.0, 8.0)
+    assert stage.is_active(STILL)
+    stage.wait(200.0)
+
+    assert not stage.is_active(STILL)
+
+
+def test_closure_during_which_the_meter_could_not_be_heard_stays_assumed() -> None:
+    stage = WaterStage()
+    stage.flow(20.0, 60.0, "kitchen")
+    close_branch(stage)
+    stage.handle(AdapterFailed("meter/kitchen", "line lost"))
+    stage.handle(AdapterRecovered("meter/kitchen"))
+    stage.wait(3600.0)
+
+    assert closure(stage) == ("assumed", "time")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        (ValveState.CLOSING, ValveState.FAULT, ValveState.CLOSING, ValveState.CLOSED),
+        (ValveState.CLOSING, ValveState.CLOSED),
+        (ValveState.CLOSED,),
+    ],
+)
+def test_silence_proves_a_closure_that_took_several_attempts_as_well(way: tuple[ValveState, ...]) -> None:
+    spec = metered_site().meters["incoming"]
+    known = Closure(ValveState.OPEN)
+    cadence_s: float | None = 3.0
+    for state in way:
+        known = closures.valve_is(known, state, cadence_s, 0.0)
+        cadence_s = None  # the water stops with the first attempt
+
+    assert closures.deadline_s(known, spec) == closures.SETTLE_S + closures.stopped_after_s(spec, 3.0)
 
 
 # --- properties ---------------------------------------------------------------------------------------

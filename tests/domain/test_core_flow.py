@@ -188,6 +188,23 @@ def test_leak_that_comes_while_a_flow_alarm_is_overridden_still_starts_the_count
     assert override["mode"] == "countdown"
 
 
+def test_valve_that_somebody_turns_open_by_hand_is_closed_again_when_the_water_runs_on() -> None:
+    stage = closed_by_flow()
+    stage.switch(Position.CLOSED, made=False)
+    stage.switch(Position.OPEN, made=True)
+    assert stage.valve()["state"] == "open"
+
+    assert CLOSE_MAIN in stage.flow(60.0, 65.0)
+
+
+def test_water_that_runs_on_through_a_closed_valve_does_not_fill_the_journal() -> None:
+    stage = closed_by_flow()
+    recorded = len(stage.records("valve.intent"))
+    stage.flow(60.0, 600.0)
+
+    assert len(stage.records("valve.intent")) - recorded <= 3 * 2
+
+
 # --- warning ------------------------------------------------------------------------------------------
 
 
@@ -345,6 +362,26 @@ def test_totals_survive_a_restart_and_a_stop_keeps_the_last_litre() -> None:
     assert after.meter()["litres"] == counted == 33.0
 
 
+def test_restart_midway_of_a_valve_that_is_held_open_against_an_alarm_opens_nothing() -> None:
+    before = closed_by_flow()
+    before.press(4.0)
+    again = WaterStage(memory=before.memory, found=MIDWAY)
+
+    assert again.valve()["override"] is not None
+    assert not any(isinstance(c, SetCoil) and c.coil is Coil.OPEN and c.energised for c in again.log)
+
+
+def test_restart_ends_a_warning_since_the_count_begins_anew() -> None:
+    before = WaterStage()
+    before.occupy(Occupancy.UNOCCUPIED)
+    before.flow(6.0, 640.0)
+    late = WaterStage(readable=False)
+    late.handle(MemoryRead(dict(before.memory)))
+
+    for again in (WaterStage(memory=before.memory), late):
+        assert not again.is_active("flow-warning/rule/away")
+
+
 # --- memory that comes late ---------------------------------------------------------------------------
 
 
@@ -435,6 +472,93 @@ def test_memory_that_comes_twice_or_was_never_missed_changes_nothing() -> None:
     assert after.alarm_ids() == set()
 
 
+def test_mode_that_somebody_confirmed_before_the_memory_came_is_newer_than_it() -> None:
+    before = WaterStage()
+    before.occupy(Occupancy.MAINTENANCE)
+    stage = WaterStage(readable=False)
+    stage.occupy(Occupancy.OCCUPIED)
+    stage.handle(MemoryRead(dict(before.memory)))
+
+    assert stage.core.view(stage.now_s)["occupancy"] == "occupied"
+    assert not stage.is_active("maintenance/gateway")
+
+
+def test_lockout_that_somebody_on_site_removed_does_not_come_back_with_late_memory() -> None:
+    before = WaterStage()
+    before.ask(Wish.LOCKOUT, kind=ActorKind.LOCAL)
+    local, remote = WaterStage(readable=False), WaterStage(readable=False)
+    local.ask(Wish.AUTO, kind=ActorKind.LOCAL)
+    local.handle(MemoryRead(dict(before.memory)))
+    assert local.valve()["state"] == "open"
+    assert not local.is_active("lockout/valve/main")
+
+    remote.ask(Wish.AUTO, kind=ActorKind.REMOTE)
+    remote.handle(MemoryRead(dict(before.memory)))
+    assert remote.valve()["state"] == "out_of_service"
+    assert remote.is_active("lockout/valve/main")
+
+
+def test_very_long_press_before_the_memory_came_ends_the_hold_in_it() -> None:
+    before = WaterStage()
+    before.press(4.0)
+    assert before.is_active("override/valve/main")
+    stage = WaterStage(readable=False)
+    stage.press(12.0)
+    stage.handle(MemoryRead(dict(before.memory)))
+
+    assert stage.valve()["override"] is None
+    assert not stage.is_active("override/valve/main")
+
+
+def test_alarm_of_late_memory_cannot_be_reset_while_its_meter_cannot_be_heard() -> None:
+    before = closed_by_flow()
+    stage = WaterStage(readable=False)
+    stage.handle(AdapterFailed("meter/incoming", "line lost"))
+    stage.handle(MemoryRead(dict(before.memory)))
+    stage.wait(300.0)
+    stage.handle(ResetRequested(BURST, stage.request()))
+    assert stage.answers()[-1] == ("rejected", "reset_refused")
+
+    stage.handle(AdapterRecovered("meter/incoming"))
+    stage.wait(20.0)
+    stage.handle(ResetRequested(BURST, stage.request()))
+    assert stage.answers()[-1] == ("succeeded", "")
+
+
+def test_rule_that_closes_anew_since_the_start_goes_on_closing_when_the_memory_comes() -> None:
+    before = WaterStage()
+    before.occupy(Occupancy.MAINTENANCE)
+    burst(before)
+    stage = burst(WaterStage(readable=False))
+    assert stage.rule()["closing"] is True
+    stage.handle(MemoryRead(dict(before.memory)))
+
+    assert stage.rule()["closing"] is True
+
+
+def test_dry_that_a_sensor_said_since_the_start_is_newer_than_late_memory() -> None:
+    stage = WaterStage(readable=False)
+    stage.handle(SensorRead("sink", Reading("switchbot", wet=False)))
+    stage.handle(MemoryRead({"counter/sink": {"counter": None, "wet": True}}))
+
+    zone = stage.core.view(stage.now_s)["zones"]
+    assert isinstance(zone, dict)
+    kitchen = zone["kitchen"]
+    assert isinstance(kitchen, dict)
+    assert kitchen["wet"] == []
+
+
+def test_late_memory_closes_no_valve_that_somebody_has_asked_to_open_since() -> None:
+    before = burst()
+    stage = WaterStage(readable=False)
+    stage.handle(ResetRequested("memory-lost/gateway", stage.request()))
+    stage.ask(Wish.OPEN)
+    commands = stage.handle(MemoryRead(dict(before.memory)))
+
+    assert CLOSE_MAIN not in commands
+    assert stage.valve()["authority"] == "flow"
+
+
 # --- a meter that fails -------------------------------------------------------------------------------
 
 
@@ -459,6 +583,19 @@ def test_unknown_meters_and_impossible_counts_are_ignored() -> None:
         assert stage.handle(event) == []
 
 
+def test_meter_that_counts_can_be_heard_again_and_its_silence_counts_from_then_on() -> None:
+    stage = burst()
+    stage.handle(AdapterFailed("meter/incoming", "line lost"))
+    stage.wait(600.0)
+    assert stage.is_active(BURST)
+    stage.handle(MeterPulsed("incoming"))
+    stage.wait(9.0)
+    assert stage.is_active(BURST)
+    stage.wait(60.0)
+
+    assert not stage.is_active(BURST)
+
+
 # --- telling ------------------------------------------------------------------------------------------
 
 
@@ -481,6 +618,20 @@ def test_a_flow_that_goes_on_is_told_once() -> None:
     told = [p.body for p in stage.published() if p.kind == "flow"]
     assert [body["state"] for body in told] == ["flowing", "none"]
     assert told[0]["l_per_min"] == pytest.approx(20.0)
+
+
+def test_that_a_meter_cannot_be_heard_is_told_as_sparingly() -> None:
+    stage = WaterStage()
+    stage.flow(20.0, 120.0)
+    for _ in range(100):
+        stage.handle(AdapterFailed("meter/incoming", "line lost"))
+        stage.wait(1.0)
+    told = [p.body for p in stage.published() if p.kind == "flow"]
+
+    assert [body["state"] for body in told] == ["flowing", "unknown"]
+    assert told[-1]["l_per_min"] is None
+    stage.wait(3600.0)
+    assert stage.core.next_deadline_s() is None
 
 
 def test_telemetry_never_goes_out_as_an_alarm_or_event() -> None:

@@ -346,3 +346,47 @@ def test_rule_that_only_notifies_is_an_alarm_without_a_demand() -> None:
     assert len(bench.raised()) == 1
     assert "no valve" not in bench.raised()[0].detail
     assert bench.demands == []
+
+
+def test_two_pulses_that_are_far_enough_apart_are_no_evidence_yet() -> None:
+    coarse = Bench(replace(RULE, for_s=300.0), replace(METER, litres_per_pulse=100.0), phase=0.99)
+    coarse.flow(19.9 + 1.0, 2 * 300.0)
+    assert (coarse.rule.run is not None and coarse.rule.run.pulses) == 2
+    assert coarse.alarmed_s is None
+
+    coarse.flow(19.9 + 1.0, 300.0)
+    assert coarse.alarmed_s is not None
+
+
+def test_condition_ends_with_a_flow_that_sinks_below_the_limit_and_goes_on() -> None:
+    bench = Bench(replace(RULE, for_s=60.0)).flow(30.0, 70.0)
+    assert bench.rule.is_active
+
+    bench.flow(10.0, 30.0)
+
+    assert not bench.rule.is_active
+    assert Clear("flow", "rule/night") in bench.effects
+
+
+def test_warning_ends_at_once_when_the_rule_counts_no_more_or_may_not_close_any_more() -> None:
+    for mode in (Occupancy.OCCUPIED, Occupancy.MAINTENANCE):
+        spec = replace(RULE, for_s=60.0, pre_alarm_s=300.0, modes=frozenset({Occupancy.UNOCCUPIED}))
+        if mode is Occupancy.MAINTENANCE:
+            spec = replace(spec, modes=frozenset(Occupancy))
+        bench = Bench(spec)
+        bench.set_to(Occupancy.UNOCCUPIED)
+        bench.flow(30.0, 70.0)
+        assert bench.raised("flow-warning")
+        bench.set_to(mode)
+        bench.flow(30.0, 2.5)
+
+        assert Clear("flow-warning", "rule/night") in bench.effects
+        assert bench.rule.closes_s is None
+        assert bench.rule.is_latched == (mode is Occupancy.MAINTENANCE)
+        assert not bench.demands
+
+
+def test_rule_that_was_told_to_notify_only_does_not_go_on_closing_after_the_restart() -> None:
+    memory = {"closing": True}
+    assert rules.latched(Rule(RULE, METER), memory, 0.0).is_closing
+    assert not rules.latched(Rule(replace(RULE, action=Action.NOTIFY), METER), memory, 0.0).is_closing

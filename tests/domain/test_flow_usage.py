@@ -184,6 +184,19 @@ def test_clock_set_forwards_and_back_splits_periods_and_loses_nothing() -> None:
     assert bench.view("day_litres") == 70.0
 
 
+def test_clock_set_by_a_week_finds_another_day() -> None:
+    bench = Bench(at(8.0))
+    bench.tell_time()
+    bench.pulse(3)
+    bench.wait(600.0)
+    bench.skew_s += 7 * 86_400.0
+    bench.tell_time()
+    bench.pulse(4)
+    bench.wait(24 * 3600.0)
+
+    assert bench.of("day") == [(at(8.0), 30.0, True), (at(7 * 24.0 + 8.0) + 600.0, 40.0, True)]
+
+
 def test_day_with_25_hours_stays_one_day() -> None:
     bench = Bench(at(0.0))
     bench.tell_time()
@@ -234,8 +247,12 @@ def test_coarse_meter_remembers_each_pulse_at_once() -> None:
     assert bench.view("pulses") == 5
 
 
+BACKWARDS: dict[str, Json] = {"pulses": -3, "litres": 30.0, "hour": None, "day": None}
+
+
 def test_damaged_memory_counts_as_none() -> None:
-    for damaged in (17, {}, {"pulses": -3, "litres": 1.0}, {"pulses": "x"}, {"pulses": 1, "litres": 2.0}, []):
+    short: dict[str, Json] = {"pulses": 1, "litres": 2.0}
+    for damaged in (17, {}, {"pulses": "x"}, short, [], BACKWARDS):
         metered = Metered(METER, {})
         metered.start(damaged, 0.0)  # type: ignore[arg-type]
         assert metered.view(1.0)["pulses"] == 0
@@ -285,3 +302,40 @@ def test_each_litre_is_in_exactly_one_hour_and_one_day_whatever_happens(
     for period, left in (("hour", bench.view("hour_litres")), ("day", bench.view("day_litres"))):
         told = sum(float(str(litres)) for _, litres, _ in bench.of(period))
         assert told + float(str(left)) == counted * 10.0
+
+
+UNTIL_A_CRASH = st.sampled_from(["pulse", "wait", "long", "crash"])
+
+
+@given(st.lists(st.tuples(UNTIL_A_CRASH, st.floats(0.0, 1.0)), max_size=40))
+def test_power_cut_may_cost_a_litre_but_never_tells_one_twice(events: list[tuple[str, float]]) -> None:
+    bench, counted = Bench(at(8.9)), 0
+    bench.tell_time()
+    for event, much in events:
+        match event:
+            case "pulse":
+                bench.pulse()
+                counted += 1
+            case "wait":
+                bench.wait(1.0 + 900.0 * much)
+            case "long":
+                # up to just after the full hour, before the clock has said so
+                left_s = 3600.0 - (bench.now_s + bench.skew_s) % 3600.0
+                bench.wait(left_s - 1.0)
+                bench.now_s += 1.05
+            case "crash":
+                bench.restart(10.0 * much)
+                bench.tell_time()
+        for period, left in (("hour", bench.view("hour_litres")), ("day", bench.view("day_litres"))):
+            told = sum(float(str(litres)) for _, litres, _ in bench.of(period))
+            assert told + float(str(left)) <= counted * 10.0 + 0.01
+
+
+def test_late_memory_is_remembered_with_what_came_since_at_once() -> None:
+    before, late = Bench(at(8.0)), Bench(at(8.2))
+    before.pulse(100)
+    late.pulse(5)
+    late.take(late.metered.recall(before.disk, late.clock, late.now_s))
+
+    assert isinstance(late.disk, dict)
+    assert late.disk["pulses"] == 105

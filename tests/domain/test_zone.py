@@ -453,6 +453,16 @@ def test_rope_that_broke_and_says_dry_vouches_for_nothing():
     assert site.refusal == "no healthy sensor says dry"
 
 
+def test_rope_that_says_wet_and_dry_in_turns_is_told_in_steps():
+    site = dry_site(AT_ONCE)
+    alarms = []
+    for poll in range(150):
+        alarms += leaks(rope(site, "cellar", 2.0 + 18.0 * (poll % 4 == 0), wet=poll % 2 == 0))
+        site.wait(2.0)
+
+    assert 1 < len(alarms) <= 1 + 300.0 / TOLD_EVERY_S
+
+
 # --- whatever comes -----------------------------------------------------------------------------------
 
 SPECS = (SPEC, AT_ONCE, TWO, replace(AT_ONCE, latch=False, cooldown_s=30.0), replace(SPEC, dry_hold_s=0.0))

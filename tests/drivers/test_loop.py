@@ -165,6 +165,7 @@ def test_wet_is_told_after_two_samples_whatever_came_before(before: list[float],
         ("wire_ohm", 2300.0),
         ("tolerance_percent", 25.0),
         ("every_s", 0.0),
+        ("every_s", 1e-9),
         ("every_s", 6.0),
     ],
 )

@@ -1,11 +1,13 @@
 """Listening for a while to everything around, by bleak, and decoding what is known."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.ble.trouble import NO_ANSWER, trouble
 from gateway.config.model import Config
 from gateway.domain.model import Reading
 from gateway.domain.ports import Advert
@@ -15,10 +17,13 @@ from gateway.drivers.sensors import Sensor, kinds, load
 from gateway.errors import DecodeError, DriverError
 
 if TYPE_CHECKING:
+    from bleak import BleakScanner
     from bleak.backends.device import BLEDevice
     from bleak.backends.scanner import AdvertisementData
 
 _ANY_KEY = bytes(16)
+_ANSWER_WAIT_S = 10.0
+"""bleak itself waits for bluetoothd without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,11 @@ class Seen:
     encrypted: bool = False
     problem: str = ""
     sensor_id: str = ""
+
+    @property
+    def idle(self) -> bool:
+        """Return True if it says nothing but that it is there: not even whether it encrypts what it says."""
+        return self.reading is not None and replace(self.reading, counter=None) == Reading(self.reading.format)
 
     @property
     def wet(self) -> bool | None:
@@ -106,7 +116,7 @@ async def listen(
     try:
         from bleak import BleakScanner  # noqa: PLC0415  takes tenths of a second
         from bleak.exc import BleakError  # noqa: PLC0415
-        from dbus_fast.errors import DBusError  # noqa: PLC0415
+        from dbus_fast.errors import AuthError, DBusError, InvalidAddressError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise DriverError(f"{error.name} is not installed; apt install python3-bleak") from None
 
@@ -115,19 +125,33 @@ async def listen(
 
     bluez: Any = {"filters": {"DuplicateData": True}} | ({"adapter": adapter} if adapter else {})
     try:
-        async with BleakScanner(detected, bluez=bluez):
-            async with asyncio.timeout(length_s):
-                await (ended or asyncio.Event()).wait()
+        await _scan(BleakScanner(detected, bluez=bluez), length_s, ended or asyncio.Event())
     except TimeoutError:
-        return
-    except (BleakError, DBusError, OSError, EOFError) as error:
-        raise DriverError(
-            f"Bluetooth cannot be used: {error}; systemctl status bluetooth, bluetoothctl list"
-        ) from None
+        raise DriverError(f"Bluetooth cannot be used: {NO_ANSWER}") from None
+    except (BleakError, DBusError, AuthError, InvalidAddressError, OSError, EOFError) as error:
+        raise trouble(error) from None
+
+
+async def _scan(scanner: "BleakScanner", length_s: float, ended: asyncio.Event) -> None:
+    """Scan until `ended` or the time is up. Raises TimeoutError: bluetoothd does not answer."""
+    async with asyncio.timeout(_ANSWER_WAIT_S):
+        await scanner.start()
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(length_s):
+                await ended.wait()
+    finally:
+        async with asyncio.timeout(_ANSWER_WAIT_S):
+            await scanner.stop()
 
 
 def _advert(
     address: str, service: Mapping[str, bytes], company: Mapping[int, bytes], data: "AdvertisementData"
 ) -> Advert:
     short = {number: told for uuid, told in service.items() if (number := short_uuid(uuid)) is not None}
-    return Advert(address.upper(), short, dict(company), data.local_name or "", data.rssi)
+    return Advert(address.upper(), short, dict(company), _printable(data.local_name or ""), data.rssi)
+
+
+def _printable(name: str) -> str:
+    """Return what a stranger calls himself, without what would act on the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)

@@ -21,7 +21,7 @@ def find(args: argparse.Namespace, known: Known) -> Seen:
     if args.address is not None:
         return _find_address(args, known, parse_address(args.address))
     heard = _Heard(known)
-    print(f"make the sensor wet now; listening for {args.seconds:g} s")
+    print(f"make the sensor wet now; listening for {args.seconds:g} s", flush=True)
     if at_terminal():
         print("(Enter: stop listening and choose from a list; an encrypted sensor cannot say that it is wet)")
     asyncio.run(_listen(args, heard))
@@ -43,6 +43,8 @@ def _find_address(args: argparse.Namespace, known: Known, address: str) -> Seen:
     if address in heard.last:
         return heard.last[address]
     problem = "was heard, but sends nothing that is known" if heard.strange else "was not heard"
+    if heard.idle:
+        problem = "was heard, but said nothing of itself (make it wet, or press its button)"
     raise DriverError(
         f"{address} {problem} within {args.seconds:g} s; `reed-gateway ble scan --all` shows all"
     )
@@ -55,7 +57,7 @@ class _Heard:
         self._known, self._only = known, only
         self.last: dict[str, Seen] = {}
         self.wet: Seen | None = None
-        self.strange = False
+        self.strange = self.idle = False
         self.ended = asyncio.Event()
 
     def on_advert(self, advert: Advert) -> None:
@@ -64,6 +66,9 @@ class _Heard:
         seen = self._known.look(advert)
         if not seen.kind:
             self.strange = True
+            return
+        if seen.idle:  # adopted on this word, an encrypted sensor would be taken for an open one
+            self.idle = True
             return
         if seen.reading is None and not seen.encrypted and self._only is None:
             return

@@ -139,7 +139,8 @@ def _walk_test(args: argparse.Namespace, sensor_id: str, zone_id: str) -> int:
     with connect(args) as asking, connect(args) as listening:
         batches = reports(zone_id, listening)
         asking.call("WalkTest", zone=zone_id, on=True, cause=cause)
-        print(f"{zone_id} is under test, no valve moves: make {sensor_id} wet, then dry; Ctrl-C ends it")
+        told = f"{zone_id} is under test, no valve moves: make {sensor_id} wet, then dry; Ctrl-C ends it"
+        print(told, flush=True)
         until_s = time.monotonic() + args.walk_for
         last = ""
         try:

@@ -23,15 +23,24 @@ def ask(
     if not at_terminal():
         raise ConfigError((option, "missing; nobody can be asked here"))
     while True:
-        answer = input(f"{question}{f' [{default}]' if default else ''}: ").strip() or default
+        answer = _typed(f"{question}{f' [{default}]' if default else ''}: ") or default
         if not (problem := wrong(answer)):
             return answer
         print(f"  {problem}")
 
 
+def _typed(prompt: str) -> str:
+    try:
+        return input(prompt).strip()
+    except EOFError:  # Ctrl-D
+        raise KeyboardInterrupt from None
+    except UnicodeDecodeError:
+        return "\ufffd"  # which nothing allows
+
+
 def yes(question: str) -> bool:
     """Return True if a person agrees; False where nobody can be asked."""
-    return at_terminal() and input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
+    return at_terminal() and _typed(f"{question} [y/N]: ").lower() in ("y", "yes")
 
 
 def choose(option: str, question: str, choices: Sequence[str], labels: Sequence[str] = ()) -> str:

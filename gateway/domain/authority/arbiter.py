@@ -14,7 +14,7 @@ from gateway.domain.effects import Clear, Effect, Raise, Why
 from gateway.domain.events import CoilFailed, EndSwitchChanged, ValveFound
 from gateway.domain.evolve import replace
 from gateway.domain.flow.demand import Seen
-from gateway.domain.model import SYSTEM, Json, Position, Request, SignalClass, Wish
+from gateway.domain.model import SYSTEM, ActorKind, Json, Position, Request, SignalClass, Wish
 from gateway.domain.site import OverridePolicy, ValveSpec
 from gateway.domain.valve import flow as valve_flow
 from gateway.domain.valve import machine
@@ -112,8 +112,9 @@ class Arbiter:
 
     def metered(self, seen: Seen, why: Why, now_s: float) -> list[Effect]:
         """Take what a meter shows of the closed valve; one that lets water through is closed once more."""
-        if seen is Seen.STOPPED:
-            self.valve, effects = valve_flow.says(self.valve, FlowSays.STOPPED, now_s)
+        if seen in (Seen.STOPPED, Seen.QUIET):
+            says = FlowSays.STOPPED if seen is Seen.STOPPED else FlowSays.NOTHING
+            self.valve, effects = valve_flow.says(self.valve, says, now_s)
             return effects
         self.valve, effects = valve_flow.says(self.valve, FlowSays.PASSING, now_s)
         self.valve, motion = valve_flow.close_again(self.valve, why, now_s)
@@ -143,7 +144,8 @@ class Arbiter:
     def release(self, why: Why, now_s: float, *, by_person: bool) -> list[Effect]:
         """End the override; what lies beneath decides again."""
         if self.authority.override is None:
-            return []
+            # also ends one from before the restart that the disk has not told yet
+            return [Remember(f"override/{self.spec.id}", None)] if by_person else []
         effects = self.set_override(None, why, now_s)
         return self._obey(now_s, may_open=by_person) + effects
 
@@ -191,12 +193,13 @@ class Arbiter:
         effects: list[Effect] = [*self._answer_pending("failed", "superseded")]
         self.authority = replace(self.authority, wish=None)
         effects.append(Remember(f"wish/{self.spec.id}", None))
+        forget = Remember(f"lockout/{self.spec.id}", None)
         if self.authority.lockout is None:
-            return effects
+            # on site also one that the disk has not told yet
+            return [*effects, forget] if why.actor.kind is ActorKind.LOCAL else effects
         self.authority = replace(self.authority, lockout=None)
         self.valve, service = machine.return_to_service(self.valve, why, now_s)
         motion = self._obey(now_s, may_open=masters.may_reopen(self.authority))
-        forget = Remember(f"lockout/{self.spec.id}", None)
         return [*motion, *service, *effects, Clear("lockout", self._subject), forget]
 
     # --- the valve itself ---------------------------------------------------------------------------

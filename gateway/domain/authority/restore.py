@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gateway.domain.authority import override as overrides
 from gateway.domain.authority.arbiter import Arbiter
 from gateway.domain.authority.ranks import Standing, StoredWish
-from gateway.domain.effects import Effect, Why
+from gateway.domain.effects import Clear, Effect, Why
 from gateway.domain.evolve import replace
 from gateway.domain.model import SYSTEM, Json, Position
 
@@ -35,9 +35,16 @@ def restore(arbiter: Arbiter, memory: Mapping[str, Json], standing: Standing, no
         arbiter.authority = replace(arbiter.authority, wish=StoredWish(Position.CLOSED, why, None))
     known = memory.get(f"override/{valve_id}")
     if known is None:
-        return effects
+        return effects + _over(arbiter)
     protects = arbiter.authority.protects
     override = overrides.restore(known, arbiter.policy, protects=protects, now_s=now_s)
     if override is None:
         return effects + overrides.announce(valve_id, None, Why(SYSTEM, "restart", ""), now_s)
     return effects + arbiter.set_override(override, None, now_s)
+
+
+def _over(arbiter: Arbiter) -> list[Effect]:
+    """End what alarms from before the restart say of a lockout or override that is not in force any more."""
+    authority, subject = arbiter.authority, f"valve/{arbiter.spec.id}"
+    effects: list[Effect] = [Clear("lockout", subject)] if authority.lockout is None else []
+    return effects if authority.override is not None else [*effects, Clear("override", subject)]

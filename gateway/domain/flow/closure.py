@@ -32,6 +32,8 @@ REST = 0.1
 """Water that ran is stopped when less than this part of it may still run, or less than the limit."""
 
 _SHUTTING = (ValveState.CLOSING, ValveState.FAULT)
+SHUT = (ValveState.CLOSED, *_SHUTTING)
+"""A valve in one of these may be why no water runs."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def valve_is(before: Closure, state: ValveState, cadence_s: float | None, now_s:
         return replace(known, state=state, quiet_s=now_s + SETTLE_S, run=None)
     if state not in _SHUTTING:
         return Closure(state)
-    if before.state in (ValveState.CLOSED, *_SHUTTING):
+    if before.state in SHUT:
         kept = before if before.is_passing else replace(before, seen=None)
         return replace(kept, state=state, quiet_s=None, run=None)
     return Closure(state, cadence_s=cadence_s)

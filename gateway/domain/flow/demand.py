@@ -28,6 +28,8 @@ class Seen(StrEnum):
     """What a meter shows of a closed valve."""
 
     STOPPED = "stopped"
+    QUIET = "quiet"
+    """No water runs, but another valve of the meter is closed, too: nobody knows which of them holds."""
     PASSING = "passing"
     STILL_PASSING = "still_passing"
     """As before; it is time to drive the valve closed once more."""

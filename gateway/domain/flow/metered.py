@@ -14,7 +14,7 @@ from gateway.domain.flow import closure as closures
 from gateway.domain.flow import meter as meters
 from gateway.domain.flow import usage as use
 from gateway.domain.flow.closure import Closure
-from gateway.domain.flow.demand import Finding
+from gateway.domain.flow.demand import Finding, Seen
 from gateway.domain.flow.meter import Edge, Flow, FlowState
 from gateway.domain.flow.setting import Clock
 from gateway.domain.model import Channel, Json, SignalClass
@@ -89,7 +89,9 @@ class Metered:
             after, seen = closures.pulsed(before, self.edges, self._spec, retry_s, now_s)
             self._closures[valve_id] = after
             findings += [] if seen is None else [Finding(self._spec.id, valve_id, seen)]
-        return findings, [*self._alarm(), *effects, *self._tell(now_s), *self._keep(now_s)]
+        # a period that was told is not remembered as one that goes on: a power cut would have it told twice
+        kept = [self.save(now_s)] if effects else self._keep(now_s)
+        return findings, [*self._alarm(), *effects, *self._tell(now_s), *kept]
 
     def valve_is(self, valve_id: str, state: ValveState, now_s: float) -> list[Effect]:
         """Take a new state of one of its valves."""
@@ -108,7 +110,8 @@ class Metered:
         if not self._meter.is_deaf:
             for valve_id, before in self._closures.items():
                 self._closures[valve_id], seen = closures.tick(before, self._spec, now_s)
-                findings += [] if seen is None else [Finding(self._spec.id, valve_id, seen)]
+                if seen is not None:
+                    findings.append(Finding(self._spec.id, valve_id, self._by(valve_id)))
         effects = self._alarm()
         if self._tell_due_s is not None and now_s >= self._tell_due_s:
             effects += self._tell(now_s)
@@ -120,7 +123,7 @@ class Metered:
         """The meter cannot be heard: silence proves nothing."""
         self._meter = meters.deafened(self._meter)
         self._closures = {key: closures.deafened(state) for key, state in self._closures.items()}
-        self._tell_due_s = None
+        self._tell_due_s = max(0.0, self._told_s + TELL_EVERY_S)
 
     def heard(self, now_s: float) -> None:
         """The meter can be heard again."""
@@ -192,6 +195,11 @@ class Metered:
             effects += [Publish(Channel.TELE, "water", {**named, **body, **total}) for body in over]
         self._uses = (advanced[0], advanced[1])
         return effects
+
+    def _by(self, valve_id: str) -> Seen:
+        """Return what it shows of this valve that the water has stopped."""
+        others = (state.state for key, state in self._closures.items() if key != valve_id)
+        return Seen.QUIET if any(state in closures.SHUT for state in others) else Seen.STOPPED
 
     def _alarm(self) -> list[Effect]:
         """Raise or end the highest of all alarms."""

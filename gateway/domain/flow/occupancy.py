@@ -19,8 +19,10 @@ def remembered(memory: Mapping[str, Json]) -> Occupancy:
 
 
 def standing(mode: Occupancy) -> list[Effect]:
-    """Return what is off normal in this mode."""
-    return [_MAINTENANCE] if mode is Occupancy.MAINTENANCE else []
+    """Return whether this mode is off normal; an alarm from before the restart may say otherwise."""
+    if mode is Occupancy.MAINTENANCE:
+        return [_MAINTENANCE]
+    return [Clear(_MAINTENANCE.kind, _MAINTENANCE.subject)]
 
 
 def refusal(event: OccupancyRequested) -> AnswerRequest | None:
@@ -32,10 +34,10 @@ def refusal(event: OccupancyRequested) -> AnswerRequest | None:
 
 
 def changed(before: Occupancy, event: OccupancyRequested) -> list[Effect]:
-    """Return what a new mode is to be remembered, recorded and told by; nothing if it is not new."""
+    """Return what a new mode is to be remembered, recorded and told by; one that is not new is remembered."""
     mode, request = event.mode, event.request
     if mode is before:
-        return []
+        return [Remember(KEY, mode.value)]  # newer than what a slow disk may still tell of before the restart
     actor, cause, tie = request.actor, request.cause or f"{mode} requested", request.command_id
     body: dict[str, Json] = {
         "mode": mode.value,
@@ -43,12 +45,9 @@ def changed(before: Occupancy, event: OccupancyRequested) -> list[Effect]:
         "cause": cause,
         "correlation_id": tie,
     }
-    effects: list[Effect] = [
+    return [
         Record(KEY, "gateway", actor, cause, tie, {"mode": mode.value, "was": before.value}),
         Remember(KEY, mode.value),
         Publish(Channel.EVENT, KEY, body),
         *standing(mode),
     ]
-    if before is Occupancy.MAINTENANCE:
-        effects.append(Clear(_MAINTENANCE.kind, _MAINTENANCE.subject))
-    return effects

@@ -83,7 +83,7 @@ def advance(usage: Usage, clock: Clock, now_s: float) -> tuple[Usage, list[dict[
     if not part.is_named:
         unix_s = None if slot is None else clock.unix_s(now_s) - part.covers_s(now_s)
         part = replace(part, slot=slot, start_unix_s=unix_s, is_named=True)
-    elif part.slot != slot or (slot is None and part.covers_s(now_s) >= _length_s(usage.period)):
+    elif not _goes_on(usage.period, part, slot, clock, now_s):
         over += _told(usage.period, part, now_s)
         part = Part(now_s, slot, start_unix_s, is_named=True)
     former = usage.former
@@ -144,6 +144,13 @@ def _now(period: str, clock: Clock, now_s: float) -> tuple[int | None, float | N
     # an hour is named by its begin; a day by its place in the week, since the clock is set in some of them
     slot = round((unix_s - since_s) / 60.0) if period == "hour" else int(week_s // _DAY_S)
     return slot, start_unix_s
+
+
+def _goes_on(period: str, part: Part, slot: int | None, clock: Clock, now_s: float) -> bool:
+    if slot is None or part.slot != slot or part.start_unix_s is None:
+        return part.slot is slot is None and part.covers_s(now_s) < _length_s(period)
+    # a clock that is set by weeks finds the same day of the week
+    return abs(clock.unix_s(now_s) - part.start_unix_s) < _LONGEST_DAY_S
 
 
 def _is_same(former: Part, slot: int, unix_s: float) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import TypeAlias
 
 from gateway.domain.commands import AnswerRequest, Remember
-from gateway.domain.effects import Effect
+from gateway.domain.effects import Clear, Effect
 from gateway.domain.events import MeterPulsed, OccupancyRequested, TimeTold
 from gateway.domain.flow import occupancy
 from gateway.domain.flow import rule as rules
@@ -51,7 +51,7 @@ class FlowWatch:
         for meter_id, metered in self._meters.items():
             metered.start(memory.get(f"meter/{meter_id}"), now_s)
         self._find_rules(memory, is_latched, now_s)
-        return self._done([*occupancy.standing(self._mode), *self._set(now_s)])
+        return self._done([*self._warnings_over(), *occupancy.standing(self._mode), *self._set(now_s)])
 
     def _find_rules(
         self, memory: Mapping[str, Json], is_latched: Callable[[str], bool], now_s: float
@@ -59,7 +59,9 @@ class FlowWatch:
         """Let alarms stand that were latched before the restart, unless they are known already."""
         for rule_id, known in self._rules.items():
             if is_latched(f"flow/{known.subject}") and not known.is_latched:
-                self._rules[rule_id] = rules.latched(known, memory.get(known.subject), now_s)
+                stands = rules.latched(known, memory.get(known.subject), now_s)
+                is_deaf = self._meters[known.meter.id].is_deaf
+                self._rules[rule_id] = rules.deafened(stands)[0] if is_deaf else stands
 
     def recall(
         self,
@@ -74,9 +76,14 @@ class FlowWatch:
             effects += metered.recall(memory.get(f"meter/{meter_id}"), self._clock, now_s)
         if occupancy.KEY not in newer:
             self._mode = occupancy.remembered(memory)
-            effects += occupancy.standing(self._mode)
+        effects += occupancy.standing(self._mode)
         self._find_rules(memory, is_latched, now_s)
-        return self._done([*effects, *self._set(now_s)])
+        return self._done([*effects, *self._warnings_over(), *self._set(now_s)])
+
+    def _warnings_over(self) -> list[Effect]:
+        """End warnings from before the restart: their count begins anew."""
+        known = self._rules.values()
+        return [Clear("flow-warning", rule.subject) for rule in known if rule.closes_s is None]
 
     # --- what happens -------------------------------------------------------------------------------
 

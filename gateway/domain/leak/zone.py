@@ -17,7 +17,7 @@ from gateway.domain.commands import AnswerRequest
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.evolve import replace
 from gateway.domain.leak import walk_test as walking
-from gateway.domain.leak.rope import NOWHERE, worded
+from gateway.domain.leak.rope import NOWHERE, TOLD_EVERY_S, worded
 from gateway.domain.leak.sensor import Sensor, can_be_heard, can_vote, is_healthy, is_wet, was_wet
 from gateway.domain.leak.walk_test import WalkTest
 from gateway.domain.model import Json, Request, SignalClass
@@ -48,6 +48,7 @@ class Zone:
         dry_since_s: Since when all is dry; None if it is not.
         told: Sensors that the standing alarm names.
         places: Where along their ropes it says the water is, metres by sensor.
+        told_s: When it said so last.
         quiet_until_s: End of the cooldown.
     """
 
@@ -60,6 +61,7 @@ class Zone:
     dry_since_s: float | None = None
     told: frozenset[str] = frozenset()
     places: Mapping[str, float] = field(default_factory=dict)
+    told_s: float = 0.0
     quiet_until_s: float | None = None
     test: WalkTest | None = None
 
@@ -199,6 +201,7 @@ def _watch(
         closing=zone.closing or may_move,
         told=wet,
         places=_places({}, watched),
+        told_s=now_s,
     )
     return zone, [_leak_raised(zone)]
 
@@ -216,9 +219,11 @@ def _leak(
     if not zone.closing and wet and (zone.quiet_until_s is None or now_s >= zone.quiet_until_s):
         zone = replace(zone, closing=True)
     places = _places(zone.places, watched)
-    if wet <= zone.told and places == zone.places:
+    is_known = wet <= zone.told and places.keys() == zone.places.keys()
+    # a rope that says wet and dry in turns says another place each time
+    if is_known and (places == zone.places or now_s < zone.told_s + TOLD_EVERY_S):
         return zone, []
-    zone = replace(zone, told=zone.told | wet, places=places)
+    zone = replace(zone, told=zone.told | wet, places=places, told_s=now_s)
     return zone, [_leak_raised(zone)]
 
 

@@ -70,3 +70,13 @@ class Config:
         """Bus and chip select of an SPI device file, or None for another name."""
         found = _SPI_DEVICE.fullmatch(str(self.device))
         return (int(found[1]), int(found[2])) if found else None
+
+    @property
+    def place(self) -> str:
+        """Where the chip is, in words; no other can be there."""
+        return str(self.device) if self.kind == "mcp3008" else f"{self.device} at 0x{self.address:02X}"
+
+    @property
+    def free_channels(self) -> tuple[int, ...]:
+        """Inputs for loops."""
+        return tuple(at for at in range(CHANNELS[self.kind]) if at != self.supply_channel)

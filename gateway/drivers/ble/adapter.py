@@ -17,7 +17,7 @@ from gateway.drivers.ble import recovery
 from gateway.drivers.ble.bus import BLUEZ, Bus, CallError
 from gateway.drivers.ble.config import Config
 from gateway.drivers.ble.ladder import Ladder, Rung
-from gateway.drivers.ble.presence import Presence, managed_objects, power
+from gateway.drivers.ble.presence import PROPERTIES, Presence, power
 from gateway.drivers.ble.reception import DEVICE, Reception
 from gateway.drivers.ble.scan import ADAPTER, Scan
 from gateway.errors import DriverError
@@ -93,6 +93,7 @@ class Adapter:
     # --- bring it up ----------------------------------------------------------------------------------
 
     async def _bring_up(self) -> None:
+        self._is_deaf = False  # what was deaf is gone; the ladder remembers
         self._reception = Reception(self._hear, self.wake, self._now)
         self._bus = bus = Bus(self._reception.on_message)
         await bus.open()
@@ -119,10 +120,7 @@ class Adapter:
         while True:
             if problem := self._problem():
                 raise DriverError(problem)
-            if self._bus is not None:
-                await self._follow_wanted(self._bus)
-                await self._keep_scanning()
-                await self._refresh(self._bus)
+            await self._look_after_scan()
             await self._judge_silence()
             await self._pause(TICK_S)
 
@@ -141,13 +139,19 @@ class Adapter:
             return "was switched off; rfkill list, bluetoothctl power on"
         return ""
 
+    async def _look_after_scan(self) -> None:
+        if self._bus is not None:
+            await self._follow_wanted(self._bus)
+            await self._keep_scanning()
+            await self._refresh(self._bus)
+
     async def _follow_wanted(self, bus: Bus) -> None:
         self._reception.want(self._wanted)
         await bus.match(self._reception.rules())
 
     async def _keep_scanning(self) -> None:
         lost = self._scan.released if self._scan.passive else not self._reception.discovering
-        if lost and self._ladder.may_restart(self._now()):
+        if (lost or not self._scan.started) and self._ladder.may_restart(self._now()):
             log.warning("%s: the scan was ended; it is started again", self._name)
             await self._scan.stop()
             await self._start_scan()
@@ -157,13 +161,11 @@ class Adapter:
         if not self._scan.passive:
             return
         late = self._reception.silent_since(self._now() - FORGET_AFTER_S)
-        if not late:
-            return
-        objects = await managed_objects(bus)
         for path in late:
-            known = objects.get(path, {}).get(DEVICE)
-            if known is not None and not known["Paired"].value:
-                with contextlib.suppress(CallError):  # gone meanwhile
+            with contextlib.suppress(CallError):  # unknown to BlueZ, or gone meanwhile
+                # one by one: among thousands of strangers, all that BlueZ has would take too long to read
+                [paired] = await bus.call(BLUEZ, path, (PROPERTIES, "Get"), "ss", DEVICE, "Paired")
+                if not paired.value:
                     await bus.call(BLUEZ, self._reception.path, (ADAPTER, "RemoveDevice"), "o", path)
 
     async def _pause(self, length_s: float) -> None:
@@ -242,6 +244,7 @@ class Adapter:
                 self._ladder.heard()
                 self._is_deaf = False
                 return
+            await self._look_after_scan()
             await self._pause(LOOK_EVERY_S)
         await self._judge_silence()
         raise DriverError(self._deafness())

@@ -17,7 +17,9 @@ from gateway.errors import DriverError
 
 log = logging.getLogger(__name__)
 
-CALL_WAIT_S = 10.0
+CALL_WAIT_S = 4.0
+"""Less than the 5 s after which a part counts as recovered: else a bluetoothd that hangs would each time."""
+
 BLUEZ = "org.bluez"
 
 _DBUS, _DBUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
@@ -97,7 +99,9 @@ class Bus:
             async with asyncio.timeout(CALL_WAIT_S):
                 reply = await self._bus.call(message)
         except TimeoutError:
-            raise DriverError(f"{to} did not answer {member} within {CALL_WAIT_S:g} s") from None
+            who, advice = ("bluetoothd", "restart bluetooth") if to == BLUEZ else (to, "status dbus")
+            problem = f"{who} did not answer {member} within {CALL_WAIT_S:g} s"
+            raise DriverError(f"{problem}; systemctl {advice}") from None
         except (OSError, EOFError, DBusError) as error:
             raise DriverError(f"the system bus went away ({error}); systemctl status dbus") from None
         if reply.message_type is MessageType.ERROR:

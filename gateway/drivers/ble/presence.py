@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.25
 START_AGAIN_S = 15.0
 
-_OBJECTS, _PROPERTIES = "org.freedesktop.DBus.ObjectManager", "org.freedesktop.DBus.Properties"
+_OBJECTS, PROPERTIES = "org.freedesktop.DBus.ObjectManager", "org.freedesktop.DBus.Properties"
 
 Objects = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """What BlueZ has: path, interface, properties. Any: D-Bus variants."""
@@ -36,7 +36,7 @@ async def power(bus: Bus, reception: Reception, name: str, *, on: bool) -> None:
     word = "on" if on else "off"
     value = Variant("b", on)
     try:
-        await bus.call(BLUEZ, reception.path, (_PROPERTIES, "Set"), "ssv", ADAPTER, "Powered", value)
+        await bus.call(BLUEZ, reception.path, (PROPERTIES, "Set"), "ssv", ADAPTER, "Powered", value)
     except DriverError as error:
         blocked = await asyncio.to_thread(recovery.rfkill)
         problem = f"cannot be switched {word} ({error})"

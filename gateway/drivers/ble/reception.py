@@ -92,8 +92,11 @@ class Reception:
 
     def on_message(self, message: Message) -> Message | bool | None:
         """Take any message; return the answer to a call, or True if nobody else needs to see it."""
+        if message.message_type is MessageType.METHOD_CALL:
+            # not if somebody else calls: "Release" ends our listening
+            return self.on_call(message) if message.sender == self.owner else None
         if message.message_type is not MessageType.SIGNAL:
-            return self.on_call(message) if message.message_type is MessageType.METHOD_CALL else None
+            return None
         if message.sender != self.owner:
             self._on_stranger(message)
             return None

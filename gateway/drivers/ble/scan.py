@@ -8,7 +8,7 @@ Active: a discovery that reports duplicates, so that a sender which repeats itse
 from collections.abc import Mapping
 from typing import Any
 
-from dbus_fast import Message, MessageFlag, MessageType, Variant
+from dbus_fast import Message, MessageFlag, Variant
 
 from gateway.drivers.ble.bus import BLUEZ, Bus, CallError
 from gateway.errors import DriverError
@@ -45,6 +45,8 @@ class Scan:
     def __init__(self, bus: Bus, path: str, wanted: str, distrust: str = "") -> None:
         self._bus, self._path, self._wanted, self._distrust = bus, path, wanted, distrust
         self.passive = False
+        self.started = False
+        """BlueZ has agreed to our listening, and we have not ended it."""
         self.released = False
         """bluetoothd has let go of the monitor: nothing is heard any more."""
 
@@ -70,12 +72,15 @@ class Scan:
                     raise
                 why = f"no passive scan: {error}"
             else:
+                self.started = True
                 return "passive scan"
         await self._start_active()
+        self.started = True
         return f"active scan ({why})"
 
     async def stop(self) -> None:
         """End listening; whatever BlueZ thinks of it. Raises DriverError if it does not answer."""
+        self.started = False
         try:
             if self.passive:
                 # also after it was released: bluetoothd keeps what was registered
@@ -132,8 +137,3 @@ class Scan:
 def _reply(call: Message, signature: str = "", *body: Any) -> Message:  # noqa: ANN401  # as the signature says
     reply: Message = Message.new_method_return(call, signature, list(body))
     return reply
-
-
-def is_call(message: Message) -> bool:
-    """Return True if somebody calls us."""
-    return message.message_type is MessageType.METHOD_CALL

@@ -76,8 +76,11 @@ class Chips:
     def locate(self, line: str) -> Place:
         """Return where a line of the configuration is. Raises DriverError, which says what there is."""
         wanted, _, name = line.rpartition(":")
-        path, chip = self._find(wanted or self._header)
-        return Place(chip, path, _offset(chip, path, name), line)
+        try:
+            path, chip = self._find(wanted or self._header)
+            return Place(chip, path, _offset(chip, path, name), line)
+        except OSError as error:  # a chip that goes away just now
+            raise DriverError(f'line "{line}": {error.strerror or error}') from None
 
     def header(self) -> tuple[str, str]:
         """Return path and label of the chip whose lines need no chip in their name. Raises DriverError."""

@@ -26,6 +26,10 @@ BUFFER_EDGES = 256
 SETTLE_S = 0.001
 """A pull resistor of 50 kΩ needs this to charge 100 m of cable; only then is the level worth reading."""
 
+RETRY_S = 0.1
+RETRIES = 10
+"""A bus that fails to read an expander once is asked again; a whole board must not begin anew for that."""
+
 
 class Input:
     """One input line.
@@ -58,6 +62,7 @@ class Input:
         self._told = False
         self._seqno = 0
         self._software_debounce_s = 0.0
+        self._misses = 0
         self._timer: TimerHandle | None = None
         self._tell: Callable[[bool], None] | None = None
         try:
@@ -155,9 +160,17 @@ class Input:
         try:
             level = self._request.get_value(self.place.offset) is self._active
         except OSError as error:
+            self._missed(error)
+        else:
+            self._misses = 0
+            self._change(level)
+
+    def _missed(self, error: OSError) -> None:
+        self._misses += 1
+        if error.errno == errno.ENODEV or self._misses > RETRIES:
             self._failed(error)
         else:
-            self._change(level)
+            self._timer = self._loop.call_later(RETRY_S, self._look)
 
     def _wait_for_quiet(self) -> None:
         if self._timer is not None:

@@ -58,8 +58,9 @@ class GpioLines:
     async def open(self) -> None:
         """Get ready; forget what hung on chips that have gone."""
         gone = self._chips.drop()
-        for path in gone:
-            self._watched.pop(path, None)
+        for path in gone & self._watched.keys():
+            # not every kernel hangs up; a reader left behind makes the loop deaf to the next file of its fd
+            get_running_loop().remove_reader(self._watched.pop(path))
         for line, output in list(self._outputs.items()):
             if output.place.path in gone:
                 self._outputs.pop(line).close()

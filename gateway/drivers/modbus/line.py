@@ -18,6 +18,7 @@ from gateway.domain.ports import Failure
 from gateway.drivers.modbus import answer, trouble
 from gateway.drivers.modbus.blocks import Block
 from gateway.drivers.modbus.config import Config
+from gateway.drivers.modbus.late import Late
 from gateway.errors import DriverError
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _NEVER_S = 5.0
 
 _GAP_S = 0.05
 """An answer that has begun may stop for this long: USB adapters hand on what they hear in lumps."""
+
+_LATER_S = 0.1
+"""An answer may take this much longer than the one before."""
 
 _QUIET_CHARACTERS = 3.5
 _QUIET_S = 0.005
@@ -51,6 +55,7 @@ class Line:
         self._heard = b""
         self._frame: bytes | None = None
         self._patience: asyncio.Timeout | None = None
+        self._late = Late(_LATER_S)
 
     async def open(self) -> None:
         """Open the port for us alone.
@@ -80,6 +85,10 @@ class Line:
             raise DriverError(trouble.of(self._config.device))
         return self._client
 
+    async def settle(self, unit: int, block: Block) -> None:
+        """Wait until no answer to an earlier question can be taken for that to this one."""
+        await asyncio.sleep(self._late.wait_s(unit, block, asyncio.get_running_loop().time()))
+
     async def read(self, unit: int, block: Block, wait_s: float) -> list[int] | Failure:
         """Return the registers of the block, or why there are none.
 
@@ -92,8 +101,10 @@ class Line:
             DriverError: The port has gone away.
         """
         client = await self.check()
+        await self.settle(unit, block)
         await asyncio.sleep(max(_QUIET_S, self._config.wire_s(1) * _QUIET_CHARACTERS))
         self._wanted, self._heard, self._frame = (unit, block), b"", None
+        sent_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(wait_s + self._config.wire_s(answer.REQUEST_BYTES)) as patience:
                 self._patience = patience
@@ -105,9 +116,11 @@ class Line:
             raise
         finally:
             self._wanted = self._patience = None
-        return await self._outcome(unit, block)
+        return await self._outcome(unit, block, sent_s)
 
-    async def _outcome(self, unit: int, block: Block) -> list[int] | Failure:
+    async def _outcome(self, unit: int, block: Block, sent_s: float) -> list[int] | Failure:
+        note = self._late.unanswered if self._frame is None else self._late.answered
+        note(unit, block, sent_s, asyncio.get_running_loop().time())
         if self._frame is not None:
             return answer.read(self._frame, block)
         await self.check()

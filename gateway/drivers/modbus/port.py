@@ -23,6 +23,9 @@ OnAnswer = Callable[[Mapping[Register, int] | Failure], None]
 _WORTH_WAITING = 0.5
 """A second attempt needs at least this part of the usual time."""
 
+_LET_GO_S, _LOOKS = 1.0, 20
+"""A line that was closed has this time to let go of its port before it counts as hanging."""
+
 
 @dataclass(slots=True, eq=False)
 class _Wish:
@@ -54,6 +57,7 @@ class Port:
         self._devices: dict[int, _Device] = {}
         self._changed = asyncio.Event()
         self._after_silence = False
+        self._line: Requester | None = None
 
     @contextmanager
     def poll(self, spec: PollSpec, on_answer: OnAnswer) -> Iterator[None]:
@@ -74,17 +78,29 @@ class Port:
         Raises:
             DriverError: The port cannot be opened or has gone away; all who wait for an answer are told.
         """
-        line = self._line_of(self._config, self._changed.set)
+        try:
+            await self._serve(await self._new_line())
+        except DriverError as error:
+            for device in list(self._devices.values()):
+                _tell(list(device.wishes), {}, Failure(str(error)))
+            raise
+
+    async def _new_line(self) -> Requester:
+        """Return a line; never a second one while the thread of the last hangs in the kernel."""
+        for _ in range(_LOOKS):
+            if self._line is None or self._line.has_ended:
+                self._line = self._line_of(self._config, self._changed.set)
+                return self._line
+            await asyncio.sleep(_LET_GO_S / _LOOKS)
+        raise DriverError(f"{self._config.device}: its driver still hangs; unplug the adapter")
+
+    async def _serve(self, line: Requester) -> None:
         try:
             await line.open()
             for device in self._devices.values():
                 device.turn.due_s = 0.0
             while True:
                 await self._next(line)
-        except DriverError as error:
-            for device in list(self._devices.values()):
-                _tell(list(device.wishes), {}, Failure(str(error)))
-            raise
         finally:
             line.close()
 
@@ -145,6 +161,7 @@ class Port:
     async def _read(self, line: Requester, unit: int, block: Block, *, again: bool) -> list[int] | Failure:
         """Ask, and once more if `again` and if there is time: one frame may get lost."""
         loop = asyncio.get_running_loop()
+        await line.settle(unit, block)
         begin_s, wait_s = loop.time(), self._config.timeout_s
         answer = await line.read(unit, block, wait_s)
         if isinstance(answer, Failure) and not isinstance(answer, Refusal) and again:

@@ -24,6 +24,9 @@ class Requester(Protocol):
     async def open(self) -> None:
         """Open the port. Raises DriverError."""
 
+    async def settle(self, unit: int, block: Block) -> None:
+        """Wait until no answer to an earlier question can be taken for that to this one; `read` does, too."""
+
     async def read(self, unit: int, block: Block, wait_s: float) -> list[int] | Failure:
         """Return the registers, or why there are none. Raises DriverError: the port has gone away."""
 
@@ -32,6 +35,10 @@ class Requester(Protocol):
 
     def close(self) -> None:
         """Let go of the port, without waiting for it."""
+
+    @property
+    def has_ended(self) -> bool:
+        """It has let go of the port."""
 
 
 class LineThread:
@@ -61,6 +68,10 @@ class LineThread:
         """See Requester."""
         await self._do(self._line.open())
 
+    async def settle(self, unit: int, block: Block) -> None:
+        """See Requester."""
+        await self._do(self._line.settle(unit, block))
+
     async def read(self, unit: int, block: Block, wait_s: float) -> list[int] | Failure:
         """See Requester."""
         return await self._do(self._line.read(unit, block, wait_s))
@@ -73,6 +84,11 @@ class LineThread:
         """See Requester."""
         with suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._loop.stop)
+
+    @property
+    def has_ended(self) -> bool:
+        """See Requester."""
+        return not self._thread.is_alive()
 
     # Any: what a coroutine is sent and yields is nobody's concern
     async def _do(self, work: Coroutine[Any, Any, _T]) -> _T:

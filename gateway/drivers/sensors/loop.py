@@ -35,7 +35,7 @@ SIGN_OF_LIFE_S = 30.0
 WET_SAMPLES, AGREEING_SAMPLES, UNSETTLED_SAMPLES = 2, 4, 20
 
 _MOST_TOLERANCE_PERCENT = 20.0
-_LONGEST_PAUSE_S = 5.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Config:
         parallel_ohm: Resistor across the contact, at the detector.
         wire_ohm: At most this much is added by the wire, there and back.
         tolerance_percent: Of all resistors, with temperature and age; at most 20.
-        every_s: Pause between two samples, at most 5; wet is told after twice this at most.
+        every_s: Pause between two samples, 0.02 to 5; wet is told after twice this at most.
     """
 
     adc: str
@@ -79,8 +79,8 @@ class Config:
             ),
             (
                 "every_s",
-                f"more than 0, at most {_LONGEST_PAUSE_S:g} (seconds)",
-                not 0 < self.every_s <= _LONGEST_PAUSE_S,
+                f"{_SHORTEST_PAUSE_S:g} to {_LONGEST_PAUSE_S:g} (seconds)",
+                not _SHORTEST_PAUSE_S <= self.every_s <= _LONGEST_PAUSE_S,
             ),
         ]
         problems = [

@@ -77,6 +77,7 @@ class Line:
     foreign: str = ""
     refuses_debounce: bool = False
     has_interrupt: bool = True
+    failing_reads: int = 0
 
     @property
     def level(self) -> bool:
@@ -225,6 +226,9 @@ class Request(_File):
 
     def get_value(self, _offset: int) -> Value:
         self._bank.check()
+        if self._line.failing_reads:
+            self._line.failing_reads -= 1
+            raise OSError(errno.EREMOTEIO, "Remote I/O error")
         return Value.ACTIVE if self._line.level is not self._settings.active_low else Value.INACTIVE
 
     def set_values(self, values: dict[int, Value]) -> None:

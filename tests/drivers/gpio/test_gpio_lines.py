@@ -1,10 +1,12 @@
 import asyncio
+import errno
 import itertools
 from pathlib import Path
 
 import pytest
 
 from gateway.domain.ports import InputSpec
+from gateway.drivers.gpio import inputs
 from gateway.drivers.gpio.config import Config
 from gateway.drivers.gpio.inputs import BUFFER_EDGES
 from gateway.drivers.gpio.lines import GpioLines
@@ -80,6 +82,36 @@ async def test_chip_without_debounce_is_debounced_by_the_gateway(lines: GpioLine
         await asyncio.sleep(0.05)
 
     assert heard == [True]
+
+
+async def test_read_that_fails_is_repeated_and_costs_no_other_line(
+    lines: GpioLines, header: Bank, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(inputs, "RETRY_S", 0.001)
+    header.lines[4].refuses_debounce = True
+    heard: list[bool] = []
+
+    with lines.watch(CONTACT, heard.append):
+        header.lines[4].failing_reads = inputs.RETRIES
+        header.lines[4].connect(False)
+        await asyncio.sleep(0.1)
+
+    assert heard == [True]
+
+
+async def test_line_that_cannot_be_read_for_long_ends_the_board(
+    lines: GpioLines, header: Bank, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(inputs, "RETRY_S", 0.001)
+    header.lines[4].refuses_debounce = True
+    await lines.open()
+
+    with lines.watch(CONTACT, print):
+        header.lines[4].failing_reads = inputs.RETRIES + 1
+        header.lines[4].connect(False)
+        async with asyncio.timeout(1):
+            with pytest.raises(DriverError, match="Remote I/O error"):
+                await lines.run()
 
 
 async def test_line_without_interrupt_says_what_is_missing(lines: GpioLines, header: Bank):
@@ -255,6 +287,39 @@ async def test_chip_that_goes_away_ends_the_run_and_comes_back_with_the_next(
     await lines.open()
     lines.output("GPIO17").set(True)
     assert again.lines[17].level is True
+
+
+async def test_chip_that_goes_while_a_line_is_looked_for_is_a_driver_error(
+    lines: GpioLines, header: Bank, monkeypatch: pytest.MonkeyPatch
+):
+    def get_info(_chip: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(model_gpiod.Chip, "get_info", get_info)
+
+    with pytest.raises(DriverError, match='line "GPIO17": No such device'):
+        lines.output("GPIO17")
+
+
+async def test_chip_that_went_without_a_word_leaves_nothing_in_the_loop(
+    lines: GpioLines, header: Bank, tmp_path: Path
+):
+    expander = plug(tmp_path, "gpiochip1", "mcp23017", 16)
+    lines.output("GPIO17")
+    output = lines.output("mcp23017:3")
+    expander.gone = True  # its file does not hang up, as in kernels before 6.6
+    with pytest.raises(DriverError, match="No such device"):
+        output.set(True)
+    with pytest.raises(DriverError):
+        await lines.run()
+    await lines.open()
+
+    expander.gone = False
+    lines.output("mcp23017:3")  # its files get the numbers of those that were closed
+    expander.vanish()
+    async with asyncio.timeout(1):
+        with pytest.raises(DriverError, match="has gone"):
+            await lines.run()
 
 
 async def test_outputs_of_other_chips_stay_taken_when_one_goes(

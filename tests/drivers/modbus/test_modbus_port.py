@@ -2,14 +2,18 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.domain.ports import Register
-from gateway.drivers.modbus.config import MOST_TIMEOUT_S
+from gateway.drivers.modbus.config import MOST_TIMEOUT_S, Config
+from gateway.drivers.modbus.port import Port
+from gateway.drivers.modbus.thread import LineThread
+from gateway.errors import DriverError
 from tests.drivers.modbus.conftest import STATUS, bench_of
-from tests.fakes.rs485 import rope
+from tests.fakes.rs485 import Slave, rope
 
 INPUT_0, INPUT_1, INPUT_2 = STATUS
 SLACK_S = 0.3
@@ -204,3 +208,41 @@ async def test_line_that_never_is_silent_does_not_stop_the_round(tmp_path: Path)
         babbling.cancel()
 
     assert "garbage" in bench.problems(2)[0]
+
+
+@pytest.mark.parametrize("delay_s", [0.25, 0.3])
+async def test_late_answer_is_not_taken_for_that_to_the_next_question(tmp_path: Path, delay_s: float):
+    wet, ejected, distance = (Register("holding", address) for address in (7101, 8101, 9101))
+    truth = {wet: 16, ejected: 0, distance: 77}
+    slow = Slave({(table, address): value for (table, address), value in truth.items()}, delay_s=delay_s)
+    async with bench_of(tmp_path, {1: slow}) as bench:
+        bench.poll(1, (wet, ejected, distance))
+        bench.start()
+        await bench.until(1, 3)
+
+    assert [said for _, said in bench.good(1) if said != truth] == []
+
+
+async def test_port_whose_driver_hangs_gets_no_second_thread(tmp_path: Path):
+    made = []
+
+    class Hanging(LineThread):
+        async def open(self) -> None:
+            raise DriverError("its driver hangs")
+
+        def close(self) -> None:
+            pass  # its thread does not come to that
+
+    def line_of(config: Config, on_lost: Callable[[], None]) -> LineThread:
+        made.append(Hanging(config, on_lost))
+        return made[-1]
+
+    port = Port(Config(device=tmp_path / "ttyUSB0"), line_of)
+    try:
+        for _ in range(3):
+            with pytest.raises(DriverError, match="hangs"):
+                await port.run()
+        assert len(made) == 1
+    finally:
+        for line in made:
+            LineThread.close(line)
