@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gateway.app.clock import boot_id
 from gateway.domain.ports import InputSpec
 from gateway.domain.site import OnDaemonLoss, ValveKind
-from gateway.domain.valve.failsafe import Drive
+from gateway.domain.valve.failsafe import Drive, drive_of
 from gateway.errors import DriverError
 
 if TYPE_CHECKING:
@@ -63,15 +63,7 @@ def of(config: "Config") -> Note:
         board="sim" if is_sim else "linux",
         where=str(getattr(config.board, "socket" if is_sim else "chip")),
         control=str(config.control.socket),
-        drives={
-            key: Drive(
-                kind=spec.kind,
-                on_daemon_loss=spec.on_daemon_loss,
-                travel_s=spec.travel_s,
-                max_run_s=spec.max_run_s,
-            )
-            for key, spec in config.site.valves.items()
-        },
+        drives={key: drive_of(spec) for key, spec in config.site.valves.items()},
         lines={key: _lines_of(lines) for key, lines in config.valves.items()},
     )
 

@@ -23,6 +23,7 @@ from gateway.app.bulkhead import Patience
 from gateway.app.clock import WallClock, not_before_unix_s
 from gateway.app.disk_reports import DiskReports
 from gateway.app.emitter import Emitter
+from gateway.app.ending import closing_commands
 from gateway.app.execute import Executor
 from gateway.app.hardware import DEVICE_PATIENCE, Hardware
 from gateway.app.local import Local
@@ -33,11 +34,10 @@ from gateway.app.tell_time import tell_time
 from gateway.config.model import Config
 from gateway.config.read import read
 from gateway.control.server import serve
-from gateway.domain.commands import Command, Publish, Record, Remember, SetCoil
+from gateway.domain.commands import Command, Publish, Remember
 from gateway.domain.core import Core
 from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged, MemoryRead, ValveFound
-from gateway.domain.model import SYSTEM, Channel, Coil, Json
-from gateway.domain.site import OnDaemonLoss
+from gateway.domain.model import Channel, Json
 from gateway.errors import ConfigError
 from gateway.link.host import Host
 from gateway.link.wire import Origin
@@ -103,7 +103,7 @@ class Gateway:
                 starting.cancel()
                 await asyncio.wait([starting])
                 self._notifier.stopping()
-                self._executor.execute(closing_commands(self._config))
+                self._executor.execute(closing_commands([*self._config.site.valves.values()]))
                 await parts.stop_all()
                 self._emitter.stop()
                 self._remember_clock()
@@ -262,19 +262,6 @@ class Gateway:
         body: dict[str, Json] = {"applied": [*found.at_once], "needs_restart": [*found.restart]}
         self._execute_one(Publish(Channel.EVENT, "config", body))
         return str(found)
-
-
-def closing_commands(config: Config) -> list[Command]:
-    """Return what a clean stop does to the valves: releases those that are to close then."""
-    commands: list[Command] = []
-    for valve_id, spec in config.site.valves.items():
-        if spec.on_daemon_loss is OnDaemonLoss.CLOSE:
-            cause = "clean stop of the gateway, on_daemon_loss = close"
-            commands += [
-                SetCoil(valve_id, Coil.OPEN, energised=False),
-                Record("valve.intent", f"valve/{valve_id}", SYSTEM, cause, "", {"position": "closed"}),
-            ]
-    return commands
 
 
 def _clock(config: Config, store: Store) -> WallClock:

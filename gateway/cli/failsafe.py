@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     from gateway.app import failsafe  # noqa: PLC0415
 
     note = failsafe.find_note(args.config, os.environ)
-    crashed = os.environ.get("SERVICE_RESULT", "success") != "success"
+    # "timeout": it was told to stop and did not in time; nobody starts it again
+    crashed = os.environ.get("SERVICE_RESULT", "success") not in ("success", "timeout")
     for line in asyncio.run(failsafe.secure(note, crashed=crashed)):
         print(line)
     return 0

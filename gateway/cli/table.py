@@ -7,6 +7,9 @@ from typing import Any
 
 _UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
+_LONGEST_DAYS = 366.0
+"""The gateway takes no longer ones, and no operating system can wait for ever."""
+
 _LITRES_TO_READ = 10_000
 """More than this is easier to read in cubic metres, as a meter shows it."""
 
@@ -45,7 +48,10 @@ def seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
     if found is None or found[2] not in _UNIT_S:
         raise argparse.ArgumentTypeError(f"{text!r} is no length of time; write 90s, 15m, 2h or 1d")
-    return float(found[1]) * _UNIT_S[found[2]]
+    length_s = float(found[1]) * _UNIT_S[found[2]]
+    if length_s > _LONGEST_DAYS * _UNIT_S["d"]:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is too long; at most {_LONGEST_DAYS:g}d")
+    return length_s
 
 
 def amount(litres: float) -> str:

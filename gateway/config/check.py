@@ -81,6 +81,12 @@ def lines(reader: Reader, tables: Table) -> None:
             users[same] = key
 
 
+def _used_channels(tables: Table) -> Iterator[tuple[str, str]]:
+    for name, table in _tables(tables["sensor"]):
+        if "adc" in table and "channel" in table:
+            yield f"sensor.{name}.channel", f"channel {table['channel']} of adc.{table['adc']}"
+
+
 def devices(reader: Reader, parts: Parts) -> None:
     """Note devices that two tables want for themselves, and inputs that a converter does not have."""
     users: dict[str, str] = {}
@@ -98,12 +104,6 @@ def devices(reader: Reader, parts: Parts) -> None:
             reader.add(f"sensor.{name}.channel", f"{channel} is not allowed; free are {allowed}")
 
 
-def _used_channels(tables: Table) -> Iterator[tuple[str, str]]:
-    for name, table in _tables(tables["sensor"]):
-        if "adc" in table and "channel" in table:
-            yield f"sensor.{name}.channel", f"channel {table['channel']} of adc.{table['adc']}"
-
-
 def _used_lines(tables: Table) -> Iterator[tuple[str, str]]:
     things: list[tuple[str, Table]] = []
     for collection in ("valve", "button", "meter", "sensor"):
@@ -112,6 +112,24 @@ def _used_lines(tables: Table) -> Iterator[tuple[str, str]]:
         for key, line in table.items():
             if (key == "line" or key.endswith("_line")) and isinstance(line, str):
                 yield f"{where}.{key}", line
+
+
+def same_sensors(reader: Reader, tables: Table) -> None:
+    """Note sensors that are one device: a table that was copied leaves the sensor it is meant for unheard."""
+    users: dict[tuple[object, ...], str] = {}
+    for name, table in _tables(tables["sensor"]):
+        for key, device in _devices(table):
+            if device in users:
+                reader.add(f"sensor.{name}.{key}", f"{shown(table[key])} is sensor.{users[device]} already")
+            users.setdefault(device, name)
+
+
+def _devices(table: Table) -> Iterator[tuple[str, tuple[object, ...]]]:
+    if isinstance(address := table.get("address"), str):
+        yield "address", (address.replace(":", "").replace("-", "").upper(),)
+    if "port" in table and "unit" in table:
+        # several zones of a controller are several sensors, as are its ways to tell them
+        yield "unit", tuple(str(table.get(key, 0)) for key in ("port", "unit", "profile", "zone"))
 
 
 def override(reader: Reader, policy: OverridePolicy | None) -> None:

@@ -73,6 +73,7 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
     check.gateway_id(reader, gateway)
     check.references(reader, parts, tables)
     check.lines(reader, tables)
+    check.same_sensors(reader, tables)
     check.devices(reader, parts)
     check.override(reader, override)
     flow.fit(reader, parts.meters, parts.flow_rules)

@@ -39,6 +39,33 @@ def test_sensor_with_a_deadline_counts_as_supervised(write: Write):
     assert (sensors["cellar"].supervised, sensors["cellar"].silence_s) == (False, None)
 
 
+RADIO = '\n[sensor.{}]\nkind = "switchbot"\naddress = "{}"\n'
+ROPE = '\n[sensor.{}]\nkind = "modbus"\nport = "ropes"\nunit = {}\nprofile = "veris-ldra6"\nzone = {}\n'
+PORT = '\n[serial.ropes]\ndevice = "ttyUSB0"\n'
+
+
+def added(write: Write, text: str) -> Path:
+    path = write()
+    path.write_text(path.read_text() + text)
+    return path
+
+
+def test_two_sensors_that_are_one_device_are_a_table_copied_and_not_changed(write: Write, problems: Problems):
+    radios = RADIO.format("a", "54:48:E6:8F:00:03") + RADIO.format("b", "54-48-e6-8f-00-03")
+    ropes = PORT + ROPE.format("c", 2, 1) + ROPE.format("d", 2, 1)
+
+    told = problems(added(write, radios + ropes))
+
+    assert told["sensor.b.address"] == '"54-48-e6-8f-00-03" is sensor.a already'
+    assert told["sensor.d.unit"] == "2 is sensor.c already"
+
+
+def test_zones_of_one_controller_are_several_sensors(write: Write):
+    config = read(added(write, PORT + ROPE.format("c", 2, 1) + ROPE.format("d", 2, 2)))
+
+    assert {"c", "d"} <= set(config.sensors)
+
+
 def test_off_switches_a_deadline_off(write: Write):
     config = read(write(("silence_s = 3600", 'silence_s = "off"')))
 

@@ -197,6 +197,15 @@ def test_valve_that_somebody_turns_open_by_hand_is_closed_again_when_the_water_r
     assert CLOSE_MAIN in stage.flow(60.0, 65.0)
 
 
+def test_valve_that_a_plumber_opens_by_hand_in_maintenance_is_left_open() -> None:
+    stage = closed_by_flow()
+    stage.occupy(Occupancy.MAINTENANCE)
+    stage.switch(Position.CLOSED, made=False)
+    stage.switch(Position.OPEN, made=True)
+
+    assert CLOSE_MAIN not in stage.flow(60.0, 65.0)
+
+
 def test_water_that_runs_on_through_a_closed_valve_does_not_fill_the_journal() -> None:
     stage = closed_by_flow()
     recorded = len(stage.records("valve.intent"))

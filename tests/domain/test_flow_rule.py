@@ -7,11 +7,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.domain.commands import Remember
+from gateway.domain.demand import Demand, Turn
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.flow import meter as meters
 from gateway.domain.flow import resolution
 from gateway.domain.flow import rule as rules
-from gateway.domain.flow.demand import RuleDemand, Turn
 from gateway.domain.flow.rule import Rule
 from gateway.domain.flow.setting import Setting
 from gateway.domain.model import Occupancy, SignalClass
@@ -37,7 +37,7 @@ class Bench:
         self.meter = meters.found(meter, 0.0)
         self.rule = Rule(spec, meter)
         self.now_s = 0.0
-        self.demands: list[RuleDemand] = []
+        self.demands: list[Demand] = []
         self.effects: list[Effect] = []
         self.alarmed_s: float | None = None
         self.set_to()
@@ -212,7 +212,7 @@ def test_warning_becomes_a_closing_with_the_first_pulse_after_its_end() -> None:
     bench = Bench(replace(RULE, pre_alarm_s=300.0))
     bench.flow(30.0, 2104.0)
 
-    assert [(d.rule_id, d.valves, d.turn) for d in bench.demands][:1] == [("night", ("main",), Turn.NEW)]
+    assert [(d.by, d.valves, d.turn) for d in bench.demands][:1] == [("night", ("main",), Turn.NEW)]
     assert bench.alarmed_s == pytest.approx(2102.0, abs=3.0)
     assert Clear("flow-warning", "rule/night") in bench.effects
 

@@ -18,12 +18,11 @@ OPEN, CLOSED = True, False  # a contact to ground under a pull-up
 @asynccontextmanager
 async def metering(board: FakeBoard, config: meter.Config) -> AsyncIterator[list[Event]]:
     events: list[Event] = []
-    running = asyncio.create_task(meter.run("main", config, board, events.append))
-    await asyncio.sleep(0)
-    yield events
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(meter.run("main", config, board, events.append))
+        await asyncio.sleep(0)
+        yield events
+        running.cancel()
 
 
 async def test_each_closing_is_one_pulse_and_opening_is_none():

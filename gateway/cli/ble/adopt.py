@@ -6,16 +6,20 @@ only then put in its place; the old one stays as `<file>.bak`.
 
 import contextlib
 import os
-import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.config.read import read
 from gateway.errors import ConfigError, StoreError
 
-if TYPE_CHECKING:
-    import tomlkit
+
+def check_writable(path: Path) -> None:
+    """Raise StoreError if `adopt` could not write, so that nobody looks for a sensor in vain."""
+    folder = path.resolve().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(f"{folder}: no permission to write the configuration there; use sudo")
 
 
 def adopt(path: Path, sensor_id: str, keys: dict[str, str], zone_id: str) -> Path:
@@ -23,69 +27,79 @@ def adopt(path: Path, sensor_id: str, keys: dict[str, str], zone_id: str) -> Pat
 
     Raises:
         ConfigError: The result would not be valid; nothing has changed.
-        StoreError: The file cannot be written.
+        StoreError: The file cannot be written, or somebody else is writing it.
     """
-    import tomlkit  # noqa: PLC0415  only here
-
     path = path.resolve()
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        old = path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
-    _add(document, sensor_id, keys, zone_id)
+    new = _with_sensor(old, sensor_id, keys, zone_id).encode()
+    backup = path.with_name(f"{path.name}.bak")
     try:
-        new = _write_beside(path, tomlkit.dumps(document))
-    except OSError as error:
-        raise StoreError(f"{path.parent}: cannot write the new configuration: {error.strerror}") from None
-    try:
-        read(new)
-        backup = path.with_name(f"{path.name}.bak")
-        shutil.copy2(path, backup)
-        _own_as(path, backup)
-        new.replace(path)
-        _sync_folder(path.parent)
-    except ConfigError as error:
-        problems = ((key.replace(new.name, path.name), problem) for key, problem in error.problems)
-        raise ConfigError(*problems) from None
+        with _beside(path, new) as tried, _beside(path, old) as kept:
+            _check(tried, path)
+            if path.read_bytes() != old:
+                raise StoreError(f"{path}: was changed by somebody else just now; try again")
+            kept.replace(backup)
+            tried.replace(path)
+            _sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: cannot be replaced: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
     return backup
 
 
-def _add(document: "tomlkit.TOMLDocument", sensor_id: str, keys: dict[str, str], zone_id: str) -> None:
-    import tomlkit  # noqa: PLC0415
+def _with_sensor(content: bytes, sensor_id: str, keys: dict[str, str], zone_id: str) -> str:
+    """Return the text with the sensor at its end, where no comment is torn from what it is about."""
+    import tomlkit  # noqa: PLC0415  only here
 
-    table = tomlkit.table()
-    for key, value in keys.items():
-        table.add(key, value)
-    table.add(tomlkit.nl())
-    if "sensor" not in document:
-        document.add("sensor", tomlkit.table(is_super_table=True))
-    sensors: Any = document["sensor"]  # Any: tomlkit's items are what the file holds
-    sensors[sensor_id] = table
-    zone: Any = document.get("zone", {}).get(zone_id)
-    if zone is None:
-        raise ConfigError((f"zone.{zone_id}", "there is no such zone"))
-    zone.setdefault("sensors", []).append(sensor_id)
+    try:
+        text = content.decode()
+        document = tomlkit.parse(text)
+        zone: Any = document.get("zone", {}).get(zone_id)  # Any: tomlkit's items are what the file holds
+        if zone is None:
+            raise ConfigError((f"zone.{zone_id}", "there is no such zone"))
+        if isinstance(sensors := document.get("sensor", {}), tomlkit.items.InlineTable):
+            raise ConfigError(("sensor", "is written as { … }; write [sensor.<id>] tables to add one"))
+        if sensor_id in sensors:
+            raise ConfigError((f"sensor.{sensor_id}", "there is one already"))
+        zone.setdefault("sensors", []).append(sensor_id)
+        changed = tomlkit.dumps(document)
+    except (ValueError, TypeError, AttributeError) as error:
+        # legal, but not as anybody writes it; or broken since it was read
+        raise ConfigError((f"zone.{zone_id}", f"cannot be changed here ({error}); edit it by hand")) from None
+    lines = [
+        f"[sensor.{sensor_id}]",
+        *(f"{key} = {tomlkit.item(value).as_string()}" for key, value in keys.items()),
+    ]
+    end = "\r\n" if "\r\n" in text else "\n"
+    return end.join([changed.rstrip(), "", *lines, ""])
 
 
-def _write_beside(path: Path, text: str) -> Path:
+@contextlib.contextmanager
+def _beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Write a file beside another, with its owner and mode; gone at the end unless moved away."""
     # in the same folder: relative paths inside mean the same, and the replacement is atomic
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".toml", dir=path.parent)
     new = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         _own_as(path, new)
-    except OSError:
-        new.unlink()
-        raise
-    return new
+        yield new
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _check(tried: Path, path: Path) -> None:
+    """Raise ConfigError if the gateway would not take the file; it tells of `path`."""
+    try:
+        read(tried)
+    except ConfigError as error:
+        problems = ((key.replace(tried.name, path.name), problem) for key, problem in error.problems)
+        raise ConfigError(*problems) from None
 
 
 def _own_as(model: Path, path: Path) -> None:

@@ -48,7 +48,9 @@ class Seen:
     @property
     def idle(self) -> bool:
         """Return True if it says nothing but that it is there: not even whether it encrypts what it says."""
-        return self.reading is not None and replace(self.reading, counter=None) == Reading(self.reading.format)
+        return self.reading is not None and replace(self.reading, counter=None) == Reading(
+            self.reading.format
+        )
 
     @property
     def wet(self) -> bool | None:

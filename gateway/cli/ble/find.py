@@ -8,7 +8,7 @@ from gateway.cli.ble.ears import Known, Seen, listen
 from gateway.cli.ble.questions import at_terminal, choose
 from gateway.domain.ports import Advert
 from gateway.drivers.adverts import parse_address
-from gateway.errors import DriverError
+from gateway.errors import DecodeError, DriverError
 
 
 def find(args: argparse.Namespace, known: Known) -> Seen:
@@ -16,6 +16,7 @@ def find(args: argparse.Namespace, known: Known) -> Seen:
 
     Raises:
         ConfigError: The address is none, or nobody can be asked to choose.
+        DecodeError: What it says cannot be understood.
         DriverError: It was not heard, or Bluetooth cannot be used.
     """
     if args.address is not None:
@@ -42,6 +43,8 @@ def _find_address(args: argparse.Namespace, known: Known, address: str) -> Seen:
     asyncio.run(_listen(args, heard))
     if address in heard.last:
         return heard.last[address]
+    if heard.problem:
+        raise DecodeError(f"{address}: {heard.problem}")
     problem = "was heard, but sends nothing that is known" if heard.strange else "was not heard"
     if heard.idle:
         problem = "was heard, but said nothing of itself (make it wet, or press its button)"
@@ -58,6 +61,7 @@ class _Heard:
         self.last: dict[str, Seen] = {}
         self.wet: Seen | None = None
         self.strange = self.idle = False
+        self.problem = ""
         self.ended = asyncio.Event()
 
     def on_advert(self, advert: Advert) -> None:
@@ -70,7 +74,8 @@ class _Heard:
         if seen.idle:  # adopted on this word, an encrypted sensor would be taken for an open one
             self.idle = True
             return
-        if seen.reading is None and not seen.encrypted and self._only is None:
+        if seen.reading is None and not seen.encrypted:
+            self.problem = seen.problem
             return
         if advert.address not in self.last and self._only is None and not seen.sensor_id:
             print(f"  heard {_label(seen)}", flush=True)

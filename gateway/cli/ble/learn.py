@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from gateway.cli.access import connect, get_view
-from gateway.cli.ble.adopt import adopt
+from gateway.cli.ble.adopt import adopt, check_writable
 from gateway.cli.ble.ears import Known, Seen
 from gateway.cli.ble.find import find
 from gateway.cli.ble.questions import ask, choose, yes
@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
         GatewayError: A step cannot be done; the configuration is as before.
     """
     config = read(args.config)
+    check_writable(args.config)
     known = Known(config)
     seen = find(args, known)
     address = seen.advert.address
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     key = _key(args, known, seen)
     sensor_id = _sensor_id(args, config, seen)
     zone_id = _zone_id(args, config)
-    name = args.name if args.name is not None else _name(sensor_id)
+    name = _name(args, sensor_id)
     keys = {"kind": seen.kind, "name": name, "address": address, "key": key}
     backup = adopt(args.config, sensor_id, {key: value for key, value in keys.items() if value}, zone_id)
     print(f"{args.config}: [sensor.{sensor_id}] added, in zone {zone_id}; the old file is {backup}")
@@ -106,9 +107,16 @@ def _zone_id(args: argparse.Namespace, config: Config) -> str:
     return str(args.zone)
 
 
-def _name(sensor_id: str) -> str:
+def _name(args: argparse.Namespace, sensor_id: str) -> str:
+    def wrong(text: str) -> str:
+        return "" if text.isprintable() else "has letters that cannot be shown"
+
+    if args.name is not None:
+        if problem := wrong(args.name):
+            raise ConfigError(("--name", problem))
+        return str(args.name)
     try:
-        return ask("--name", "its name for people", sensor_id)
+        return ask("--name", "its name for people", sensor_id, wrong)
     except ConfigError:  # not worth failing for where nobody can be asked
         return ""
 

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
         seen = known.look(advert)
         before = heard.get(advert.address)
         # a frame that carries nothing of the sensor must not hide what it said before
-        if before is None or seen.kind or not before.kind:
+        if before is None or not before.kind or (seen.kind and not seen.idle):
             heard[advert.address] = seen
 
     if not args.json:

@@ -24,7 +24,9 @@ def trouble(error: Exception) -> DriverError:
         if mark in told:
             return DriverError(f"Bluetooth cannot be used: {meaning}")
     if isinstance(error, OSError):
-        return DriverError(f"Bluetooth cannot be used: no system bus ({error.strerror}); systemctl status dbus")
+        return DriverError(
+            f"Bluetooth cannot be used: no system bus ({error.strerror}); systemctl status dbus"
+        )
     text = " ".join(str(error.args[0] if error.args else error).split()).rstrip(".")
     advice = "bluetoothctl list, systemctl status bluetooth"
     return DriverError(f"Bluetooth cannot be used: {text or type(error).__name__}; {advice}")

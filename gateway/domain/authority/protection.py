@@ -2,15 +2,27 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.domain.authority.arbiter import Arbiter
 from gateway.domain.authority.ranks import Rank, Standing
+from gateway.domain.demand import Demand, Turn
 from gateway.domain.effects import Clear, Effect, Raise, Why
-from gateway.domain.flow import demand as flow
-from gateway.domain.flow.demand import Finding, FlowDemand, RuleDemand
-from gateway.domain.leak import watch as leak
-from gateway.domain.leak.watch import Demand
+from gateway.domain.flow.demand import Finding, FlowDemand
 from gateway.domain.model import Actor, ActorKind
+
+
+class _Source(NamedTuple):
+    """Who demands: "zone" or "rule", the kind of its alarm, as whom it acts."""
+
+    kind: str
+    alarm: str
+    actor: ActorKind
+    rank: Rank
+
+
+_ZONE = _Source("zone", "leak", ActorKind.LEAK_PROTECTION, Rank.LEAK)
+_RULE = _Source("rule", "flow", ActorKind.FLOW_RULE, Rank.FLOW)
 
 
 class Protection:
@@ -28,46 +40,34 @@ class Protection:
 
     def meet(self, demands: Iterable[Demand], now_s: float) -> list[Effect]:
         """Pass on to the valves what the zones want."""
-        effects: list[Effect] = []
-        for demand in demands:
-            subject = f"zone/{demand.zone_id}"
-            why = self._why(Actor(ActorKind.LEAK_PROTECTION, subject), "leak confirmed")
-            self._ties[f"leak/{subject}"] = why.correlation_id
-            for valve_id in demand.valves:
-                arbiter = self._arbiters[valve_id]
-                if demand.turn is leak.Turn.ENDED:
-                    arbiter.relax(Rank.LEAK, demand.zone_id)
-                else:
-                    again = demand.turn is leak.Turn.STANDING
-                    effects += arbiter.protect(Rank.LEAK, demand.zone_id, why, now_s, again=again)
-        return effects
+        return [effect for demand in demands for effect in self._pass_on(_ZONE, demand, now_s)]
 
     def restrain(self, demands: Iterable[FlowDemand], now_s: float) -> list[Effect]:
         """Pass on to the valves what flow rules want and meters show."""
         effects: list[Effect] = []
         for demand in demands:
             match demand:
-                case RuleDemand():
-                    effects += self._rule(demand, now_s)
+                case Demand():
+                    effects += self._pass_on(_RULE, demand, now_s)
                 case Finding(meter_id, valve_id, seen):
-                    why = self._why(
-                        Actor(ActorKind.FLOW_RULE, f"meter/{meter_id}"), "water runs all the same"
-                    )
+                    actor = Actor(ActorKind.FLOW_RULE, f"meter/{meter_id}")
+                    why = self._why(actor, "water runs all the same")
                     effects += self._arbiters[valve_id].metered(seen, why, now_s)
         return effects
 
-    def _rule(self, demand: RuleDemand, now_s: float) -> list[Effect]:
-        subject, effects = f"rule/{demand.rule_id}", list[Effect]()
-        why = self._why(Actor(ActorKind.FLOW_RULE, subject), demand.cause or "water still runs")
-        if demand.turn is flow.Turn.NEW:
-            self._ties[f"flow/{subject}"] = why.correlation_id
+    def _pass_on(self, source: _Source, demand: Demand, now_s: float) -> list[Effect]:
+        effects: list[Effect] = []
+        subject = f"{source.kind}/{demand.by}"
+        why = self._why(Actor(source.actor, subject), demand.cause)
+        if demand.turn is Turn.NEW:
+            self._ties[f"{source.alarm}/{subject}"] = why.correlation_id
         for valve_id in demand.valves:
             arbiter = self._arbiters[valve_id]
-            if demand.turn is flow.Turn.ENDED:
-                arbiter.relax(Rank.FLOW, demand.rule_id)
+            if demand.turn is Turn.ENDED:
+                arbiter.relax(source.rank, demand.by)
             else:
-                again = demand.turn is flow.Turn.STANDING
-                effects += arbiter.protect(Rank.FLOW, demand.rule_id, why, now_s, again=again)
+                again = demand.turn is Turn.STANDING
+                effects += arbiter.protect(source.rank, demand.by, why, now_s, again=again)
         return effects
 
     def tied(self, effect: Raise | Clear) -> Raise | Clear:

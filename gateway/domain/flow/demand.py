@@ -4,24 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-
-class Turn(StrEnum):
-    """How a rule's demand for closed valves changed."""
-
-    NEW = "new"
-    STANDING = "standing"
-    """It demanded before, and the water has just been seen to run on."""
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class RuleDemand:
-    """A flow rule wants its valves closed, or no longer."""
-
-    rule_id: str
-    valves: tuple[str, ...]
-    turn: Turn
-    cause: str = ""
+from gateway.domain.demand import Demand
 
 
 class Seen(StrEnum):
@@ -44,4 +27,4 @@ class Finding:
     seen: Seen
 
 
-FlowDemand: TypeAlias = RuleDemand | Finding
+FlowDemand: TypeAlias = Demand | Finding

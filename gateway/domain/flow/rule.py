@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.commands import Remember
+from gateway.domain.demand import Demand, Turn
 from gateway.domain.effects import Clear, Effect, Raise
 from gateway.domain.evolve import replace
-from gateway.domain.flow.demand import RuleDemand, Turn
 from gateway.domain.flow.meter import Edge, rate_l_per_min
 from gateway.domain.flow.resolution import MIN_PULSES
 from gateway.domain.flow.run import Run, goes_on, silence_s
@@ -28,7 +28,7 @@ from gateway.domain.flow.words import duration
 from gateway.domain.model import Json, SignalClass
 from gateway.domain.site import Action, FlowRuleSpec, MeterSpec
 
-Judged = tuple["Rule", list[RuleDemand], list[Effect]]
+Judged = tuple["Rule", list[Demand], list[Effect]]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def may_reset(rule: Rule, now_s: float) -> str | None:
     return f"whether the water has stopped is known in {duration(max(0.0, rule.ends_s - now_s))}"
 
 
-def reset(rule: Rule) -> tuple[Rule, list[RuleDemand], list[Effect]]:
+def reset(rule: Rule) -> tuple[Rule, list[Demand], list[Effect]]:
     """End a latched alarm, as a person has asked for."""
     was_closing = rule.is_closing
     rule = replace(rule, is_latched=False, is_closing=False, is_active=False, told=(False, ""))
@@ -171,7 +171,7 @@ def _too_much(rule: Rule, now_s: float) -> Judged:
     """The flow has been above the limit for long enough."""
     if rule.is_closing:
         rule, effects = _alarm(rule)
-        return rule, [_demand(rule, Turn.STANDING)], effects
+        return rule, [] if rule.notify_only else [_demand(rule, Turn.STANDING)], effects
     if rule.notify_only:
         cleared: list[Effect] = [] if rule.closes_s is None else [Clear("flow-warning", rule.subject)]
         rule, effects = _alarm(replace(rule, closes_s=None))
@@ -218,8 +218,10 @@ def _end(rule: Rule) -> tuple[Rule, list[Effect]]:
     return replace(rule, run=None, ends_s=None, closes_s=None, is_active=False), effects
 
 
-def _demand(rule: Rule, turn: Turn) -> RuleDemand:
-    return RuleDemand(rule.spec.id, rule.meter.valves, turn, _what(rule) if turn is Turn.NEW else "")
+def _demand(rule: Rule, turn: Turn) -> Demand:
+    return Demand(
+        rule.spec.id, rule.meter.valves, turn, _what(rule) if turn is Turn.NEW else "water still runs"
+    )
 
 
 def _shown(rule: Rule, *, is_above: bool) -> str:

@@ -6,9 +6,8 @@ elsewhere (arbiter.py).
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
+from gateway.domain.demand import Demand, Turn
 from gateway.domain.effects import Effect
 from gateway.domain.events import FrameRejected, SensorFaulted, SensorRead
 from gateway.domain.leak import recall, sensor, zone
@@ -17,26 +16,9 @@ from gateway.domain.leak.zone import Zone
 from gateway.domain.model import Json, Request
 from gateway.domain.site import Site
 
-
-class Turn(StrEnum):
-    """How a zone's demand for closed valves changed."""
-
-    NEW = "new"
-    STANDING = "standing"
-    """It demanded before, and a sensor has just said that the water is still there."""
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A zone wants its valves closed, or no longer."""
-
-    zone_id: str
-    valves: tuple[str, ...]
-    turn: Turn
-
-
 Judged = tuple[list[Demand], list[Effect]]
+
+_CAUSE = "leak confirmed"
 
 
 class Watch:
@@ -193,7 +175,7 @@ class Watch:
         if before.demands_close and not after.demands_close:
             return [Demand(spec.id, spec.valves, Turn.ENDED)]
         if after.demands_close and not before.demands_close:
-            return [Demand(spec.id, spec.valves, Turn.NEW)]
+            return [Demand(spec.id, spec.valves, Turn.NEW, _CAUSE)]
         if after.demands_close and fresh and after.is_wet:
-            return [Demand(spec.id, spec.valves, Turn.STANDING)]
+            return [Demand(spec.id, spec.valves, Turn.STANDING, _CAUSE)]
         return []

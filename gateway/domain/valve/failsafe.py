@@ -13,7 +13,7 @@ closes a valve. The daemon finishes a closing for a leak by itself (docs/adr/000
 from dataclasses import dataclass
 
 from gateway.domain.model import Coil, Position
-from gateway.domain.site import OnDaemonLoss, ValveKind
+from gateway.domain.site import OnDaemonLoss, ValveKind, ValveSpec
 
 PATIENCE = 1.5
 """A closing may take this much longer than the data sheet says, as in `domain.valve.travel`."""
@@ -27,6 +27,16 @@ class Drive:
     on_daemon_loss: OnDaemonLoss = OnDaemonLoss.HOLD
     travel_s: float = 10.0
     max_run_s: float = 60.0
+
+
+def drive_of(spec: ValveSpec) -> Drive:
+    """Return what matters here of a valve."""
+    return Drive(
+        kind=spec.kind,
+        on_daemon_loss=spec.on_daemon_loss,
+        travel_s=spec.travel_s,
+        max_run_s=spec.max_run_s,
+    )
 
 
 @dataclass(frozen=True, slots=True)
