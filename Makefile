@@ -2,11 +2,12 @@
 
 PY := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz format clean
+.PHONY: help demo test vm-test check bench fuzz format clean
 
 help:
 	@echo "make demo    the simulated building, a real broker, the gateway, a live view (DEMO=script: by itself)"
 	@echo "make test    every test"
+	@echo "make vm-test stories on a virtual Raspberry Pi (QEMU; the first time as root, for its disk)"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make bench   the numbers of docs/performance.md"
 	@echo "make fuzz    coverage-guided fuzzing of the sensor decoders (FUZZ_S seconds each, default 60)"
@@ -18,6 +19,10 @@ demo:
 test:
 	@./bootstrap run,test
 	@$(PY) -m pytest
+
+vm-test:
+	@./bootstrap run,test,vm
+	@$(PY) -m pytest tests/vm -p no:cacheprovider --timeout=900 --durations=5
 
 check:
 	@./bootstrap run,check,test

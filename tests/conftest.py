@@ -4,3 +4,5 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("reed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("reed")
+
+collect_ignore = ["vm"]  # a virtual machine: `make vm-test`

@@ -1,0 +1,1 @@
+"""Makes, boots and drives the virtual Raspberry Pi from outside."""

@@ -1,0 +1,1 @@
+"""The other side of the virtual Pi's wires. It runs inside the Pi."""

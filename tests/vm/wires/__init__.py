@@ -1,0 +1,1 @@
+"""What the stories at the wires of the Pi share."""
