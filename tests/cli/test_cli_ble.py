@@ -1,6 +1,10 @@
 """`reed-gateway ble`: bleak and the commands on a real dbus-daemon and a working model of bluetoothd."""
 
+import asyncio
+import contextlib
 import json
+import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,9 +15,14 @@ from pathlib import Path
 import pytest
 
 from gateway.__main__ import main
+from gateway.cli.ble import adopt as adopt_module
+from gateway.cli.ble import ears
+from gateway.cli.ble.adopt import adopt
 from gateway.config.read import read
+from gateway.errors import ConfigError, DriverError, StoreError
 from gateway.sim.radio import Status, bthome, switchbot
 from tests.fakes import dbus
+from tests.fakes.bluez import Adapter, BlueZ
 from tests.fakes.gateway import Served, served
 from tests.fakes.terminal import Terminal
 
@@ -131,7 +140,10 @@ def test_a_scan_is_there_as_json_and_with_strangers(
         "encrypted": False,
         "problem": "",
         "sensor": None,
+        "service_data": {f"{uuid:04x}": data.hex() for uuid, data in plain()[0].items()},
+        "manufacturer_data": {},
     }
+    assert by_address[PHONE]["manufacturer_data"] == {"004c": "1005"}
     assert by_address[KEYED]["encrypted"]
     assert by_address[PHONE]["kind"] is None
     assert told["others"] == 1
@@ -177,6 +189,7 @@ def test_a_sensor_without_an_address_is_the_one_that_is_made_wet(air: Air, confi
         ([PLAIN, "--id", "cellar"], 78, "already"),
         ([PLAIN, "--id", "sump", "--zone", "attic"], 78, "there is no zone attic; there is: plant-room"),
         ([PLAIN], 78, "--id: missing"),
+        ([PLAIN, "--id", "sump", "--name", "a\x1b[2J"], 78, "--name: has letters that cannot be shown"),
         ([KNOWN], 78, "is configured already"),
         ([PHONE], 69, "sends nothing that is known"),
         (["54:48"], 78, "allowed: six bytes"),
@@ -200,6 +213,26 @@ def test_a_refusal_is_one_line_and_changes_nothing(  # noqa: PLR0917
     assert not config.with_name("gateway.toml.bak").exists()
 
 
+def test_a_restart_that_fails_is_one_line_though_systemctl_says_two(
+    air: Air,
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    street(air)
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    systemctl.write_text("#!/bin/sh\necho 'no systemd here' >&2\necho 'Host is down' >&2\nexit 1\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    options = ("--id", "sump", "--zone", "plant-room", "--restart", "--no-walk-test")
+
+    assert main(["ble", "learn", PLAIN, "--config", str(config), "--seconds", "10", *options]) == 69
+    told = capsys.readouterr().err
+    assert told == "reed-gateway: systemctl restart reed-gateway: no systemd here Host is down\n"
+
+
 def test_a_key_is_proven_on_a_frame_that_was_just_heard(air: Air, config: Path):
     street(air)
     options = ("--key", KEY, "--id", "sump", "--zone", "plant-room", "--no-walk-test")
@@ -218,6 +251,166 @@ def test_a_result_that_would_be_wrong_never_takes_the_place_of_the_old(air: Air,
     assert config.read_text() == broken
 
 
+NEW = {"kind": "bthome", "address": PLAIN}
+
+
+def test_the_sensor_comes_after_all_that_was_there_and_no_comment_is_torn_off(config: Path):
+    text = CONFIG + "\n# --- the end ---"
+    config.write_text(text)
+
+    adopt(config, "sump", NEW, "plant-room")
+
+    told = text.replace('["cellar"]', '["cellar", "sump"]')
+    assert config.read_text() == told + f'\n\n[sensor.sump]\nkind = "bthome"\naddress = "{PLAIN}"\n'
+
+
+def test_line_ends_stay_as_they_are(config: Path):
+    config.write_bytes(CONFIG.replace("\n", "\r\n").encode())
+
+    adopt(config, "sump", NEW, "plant-room")
+
+    assert b"\n" not in config.read_bytes().replace(b"\r\n", b"")
+
+
+def test_a_configuration_that_is_a_link_stays_one(config: Path, tmp_path: Path):
+    link = tmp_path / "elsewhere" / "gateway.toml"
+    link.parent.mkdir()
+    link.symlink_to(config)
+
+    assert adopt(link, "sump", NEW, "plant-room") == config.with_name("gateway.toml.bak")
+    assert link.is_symlink()
+    assert "sump" in read(config).sensors
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("[sensor.cellar] ", "[sensor.sump]", "sensor.sump: there is one already"),
+        ("[zone.plant-room]", "[zone.attic]", "zone.plant-room: there is no such zone"),
+        ('sensors = ["cellar"]', 'sensors = "cellar"', "zone.plant-room: cannot be changed here"),
+        ("[board]", "[board", "zone.plant-room: cannot be changed here"),
+        ("[gateway]", "[[gateway]]", "gateway: "),
+    ],
+)
+def test_what_somebody_wrote_meanwhile_is_never_overwritten(config: Path, old: str, new: str, complaint: str):
+    config.write_text(CONFIG.replace(old, new))
+    before = config.read_bytes()
+
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        adopt(config, "sump", NEW, "plant-room")
+    assert config.read_bytes() == before
+    assert [path.name for path in config.parent.iterdir()] == [config.name]
+
+
+def test_a_change_while_the_new_text_is_checked_is_never_overwritten(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(adopt_module, "read", lambda _path: config.write_text("# by an editor"))
+
+    with pytest.raises(StoreError, match="was changed by somebody else"):
+        adopt(config, "sump", NEW, "plant-room")
+    assert config.read_text() == "# by an editor"
+
+
+def test_an_interruption_leaves_the_file_and_nothing_beside_it(config: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adopt_module, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        adopt(config, "sump", NEW, "plant-room")
+
+    assert config.read_text() == CONFIG
+    assert [path.name for path in config.parent.iterdir()] == [config.name]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anybody_listens(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+
+    assert learn(config, PLAIN) == 74
+    captured = capsys.readouterr()
+    assert "use sudo" in captured.err
+    assert captured.out == ""
+
+
+IDLE = bytes.fromhex("1058 7563 01") + sender(KEYED)[::-1]
+"""An SJWS02LM that says only that it is there, as encrypted ones do too (MiBeacon, no objects)."""
+
+
+def test_a_sensor_that_only_said_that_it_is_there_is_not_adopted_on_that(
+    air: Air, config: Path, capsys: pytest.CaptureFixture[str]
+):
+    air(KEYED, ({0xFE95: IDLE}, {}))
+    options = ("--seconds", "1", "--id", "sump", "--zone", "plant-room", "--no-walk-test")
+
+    assert learn(config, KEYED, *options) == 69
+    assert "said nothing of itself" in capsys.readouterr().err
+    assert config.read_text() == CONFIG
+
+
+def test_a_sensor_whose_frames_cannot_be_understood_is_not_adopted(
+    air: Air, config: Path, capsys: pytest.CaptureFixture[str]
+):
+    air(PLAIN, ({0xFCD2: b"\x40"}, {}))
+    options = ("--seconds", "1", "--id", "sump", "--zone", "plant-room", "--no-walk-test")
+
+    assert learn(config, PLAIN, *options) == 65
+    assert capsys.readouterr().err == f"reed-gateway: {PLAIN}: BTHome: no objects after the header\n"
+    assert config.read_text() == CONFIG
+
+
+def test_a_name_from_the_air_does_nothing_to_the_terminal(
+    air: Air, config: Path, capsys: pytest.CaptureFixture[str]
+):
+    air(PLAIN, plain(), "a\x1b[2Jb\nc\u202ed")
+
+    assert main(["ble", "scan", "--seconds", "1", "--config", str(config)]) == 0
+    assert "a?[2Jb?c?d" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("state", "meaning"),
+    [
+        ("none", "bluetoothd is not running; systemctl start bluetooth"),
+        ("hangs", "bluetoothd does not answer; systemctl restart bluetooth"),
+        ("no adapter", "there is no adapter; is it plugged in? bluetoothctl list"),
+        ("off", "the adapter is switched off; rfkill list, bluetoothctl power on"),
+    ],
+)
+async def test_what_is_wrong_with_bluetooth_is_said_without_dbus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, meaning: str
+):
+    monkeypatch.setattr(ears, "_ANSWER_WAIT_S", 0.5)
+    with dbus.private_bus(tmp_path) as address:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        adapters = [] if state == "no adapter" else [Adapter("hci0", PHONE, powered=state != "off")]
+        model = BlueZ(*adapters)
+        model.hangs = state == "hangs"
+        if state != "none":
+            await model.start()
+        with pytest.raises(DriverError) as raised:
+            await ears.listen(None, 1.0, lambda _advert: None, None)
+        if state != "none":
+            model.kill()
+
+    assert str(raised.value) == f"Bluetooth cannot be used: {meaning}"
+
+
+async def test_a_bus_that_dies_while_somebody_listens_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ears, "_ANSWER_WAIT_S", 2.0)
+    with contextlib.ExitStack() as living:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", living.enter_context(dbus.private_bus(tmp_path)))
+        await BlueZ(Adapter("hci0", PHONE)).start()
+        asyncio.get_running_loop().call_later(0.5, living.close)
+
+        with pytest.raises(DriverError, match="Bluetooth cannot be used: "):
+            await ears.listen(None, 1.0, lambda _advert: None, None)
+
+
 def test_no_bluetooth_is_one_clear_line(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
@@ -225,7 +418,7 @@ def test_no_bluetooth_is_one_clear_line(
 
     assert main(["ble", "scan", "--seconds", "1", "--config", str(config), "--json"]) == 69
     err = capsys.readouterr().err
-    assert err.startswith("reed-gateway: Bluetooth cannot be used: ")
+    assert err.startswith("reed-gateway: Bluetooth cannot be used: no system bus (No such file")
     assert err.count("\n") == 1
 
 
@@ -297,3 +490,18 @@ def test_a_person_is_asked_for_everything_and_may_choose_from_a_list(air: Air, c
 
     assert terminal.process.returncode == 0
     assert read(config).site.sensors["bthome-0002"].name == "Sump"
+
+
+def test_the_end_of_the_keyboard_is_an_interruption(air: Air, config: Path):
+    street(air)
+    terminal = Terminal(["ble", "learn", PLAIN, "--config", str(config)])
+    try:
+        terminal.until("its id")
+        terminal.press("\x04")
+        terminal.until_true(lambda: terminal.process.poll() is not None, "end")
+    finally:
+        terminal.close()
+
+    assert terminal.process.returncode == 130
+    assert "Traceback" not in terminal.shown
+    assert config.read_text() == CONFIG

@@ -30,6 +30,12 @@ def test_what_is_no_length_of_time_is_told_how_to_write_one(text: str):
         seconds(text)
 
 
+def test_no_length_of_time_is_longer_than_the_gateway_takes():
+    assert seconds("366d") == 366 * 86_400
+    with pytest.raises(argparse.ArgumentTypeError, match="at most 366d"):
+        seconds("9" * 400)
+
+
 def test_a_closed_valve_says_how_that_is_known():
     assert valve_state({"state": "closed", "closure": "assumed"}) == "closed (assumed)"
     assert valve_state({"state": "out_of_service", "closure": None}) == "out of service"

@@ -104,6 +104,8 @@ class BlueZ:
     def __init__(self, *adapters: Adapter, experimental: bool = False) -> None:
         self.adapters = {adapter.path: adapter for adapter in adapters}
         self.experimental = experimental
+        self.hangs = False
+        """It takes calls, and answers none."""
         self.calls: list[str] = []
         self._bus: MessageBus | None = None
 
@@ -211,14 +213,21 @@ class BlueZ:
         if message.message_type is not MessageType.METHOD_CALL or message.interface == DBUS + ".Peer":
             return None
         self.calls.append(message.member or "")
+        if self.hangs:
+            return True
         if message.member == "GetManagedObjects":
             return Message.new_method_return(message, "a{oa{sa{sv}}}", [self._objects()])
+        if message.member == "Get" and (device := self._device(message.path or "")) is not None:
+            return Message.new_method_return(message, "v", [device.properties()[message.body[1]]])
         adapter = self.adapters.get(message.path or "")
         if adapter is None:
             return Message.new_error(message, f"{DBUS}.Error.UnknownObject", "no such object")
         if message.interface == MANAGER and self.experimental:
             return self._on_monitor(adapter, message)
         return self._on_adapter(adapter, message)
+
+    def _device(self, path: str) -> Device | None:
+        return next((one.devices[path] for one in self.adapters.values() if path in one.devices), None)
 
     def _on_adapter(self, adapter: Adapter, call: Message) -> Message:  # noqa: C901  # one case a call
         client = call.sender

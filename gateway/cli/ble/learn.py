@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """
     config = read(args.config)
     check_writable(args.config)
+    _check_given(args, config)
     known = Known(config)
     seen = find(args, known)
     address = seen.advert.address
@@ -82,41 +83,50 @@ def _key(args: argparse.Namespace, known: Known, seen: Seen) -> str:
     return ask("--key", "its key, 32 hexadecimal digits", wrong=wrong)
 
 
-def _sensor_id(args: argparse.Namespace, config: Config, seen: Seen) -> str:
-    def wrong(text: str) -> str:
-        if not ID.fullmatch(text):
-            return ID_RULE
-        return f"there is a sensor {text} already" if text in config.sensors else ""
+def _check_given(args: argparse.Namespace, config: Config) -> None:
+    """Raise ConfigError for an option that no sensor can have, before anybody waits for one."""
+    zones = config.site.zones
+    if not zones:
+        raise ConfigError(("zone", "there is none; a sensor outside of all zones raises no alarm"))
+    problems = []
+    if args.zone is not None and args.zone not in zones:
+        problems.append(("--zone", f"there is no zone {args.zone}; there is: {', '.join(zones)}"))
+    if args.id is not None and (problem := _wrong_id(config, args.id)):
+        problems.append(("--id", problem))
+    if args.name is not None and (problem := _wrong_name(args.name)):
+        problems.append(("--name", problem))
+    if problems:
+        raise ConfigError(*problems)
 
+
+def _wrong_id(config: Config, text: str) -> str:
+    if not ID.fullmatch(text):
+        return ID_RULE
+    return f"there is a sensor {text} already" if text in config.sensors else ""
+
+
+def _wrong_name(text: str) -> str:
+    return "" if text.isprintable() else "has letters that cannot be shown"
+
+
+def _sensor_id(args: argparse.Namespace, config: Config, seen: Seen) -> str:
     if args.id is not None:
-        if problem := wrong(args.id):
-            raise ConfigError(("--id", problem))
         return str(args.id)
     default = f"{seen.kind}-{seen.advert.address.replace(':', '')[-4:].lower()}"
-    return ask("--id", "its id in the configuration", default, wrong)
+    return ask("--id", "its id in the configuration", default, lambda text: _wrong_id(config, text))
 
 
 def _zone_id(args: argparse.Namespace, config: Config) -> str:
-    zones = list(config.site.zones)
-    if not zones:
-        raise ConfigError(("zone", "there is none; a sensor outside of all zones raises no alarm"))
-    if args.zone is None:
-        return choose("--zone", "which zone", zones)
-    if args.zone not in zones:
-        raise ConfigError(("--zone", f"there is no zone {args.zone}; there is: {', '.join(zones)}"))
-    return str(args.zone)
+    if args.zone is not None:
+        return str(args.zone)
+    return choose("--zone", "which zone", list(config.site.zones))
 
 
 def _name(args: argparse.Namespace, sensor_id: str) -> str:
-    def wrong(text: str) -> str:
-        return "" if text.isprintable() else "has letters that cannot be shown"
-
     if args.name is not None:
-        if problem := wrong(args.name):
-            raise ConfigError(("--name", problem))
         return str(args.name)
     try:
-        return ask("--name", "its name for people", sensor_id, wrong)
+        return ask("--name", "its name for people", sensor_id, _wrong_name)
     except ConfigError:  # not worth failing for where nobody can be asked
         return ""
 
@@ -136,7 +146,7 @@ def _restart(args: argparse.Namespace) -> bool:
     except OSError as error:
         raise DriverError(f"systemctl: {error.strerror}; restart the gateway by hand") from None
     if done.returncode:
-        raise DriverError(f"systemctl restart {SERVICE}: {done.stderr.strip() or 'failed'}")
+        raise DriverError(f"systemctl restart {SERVICE}: {' '.join(done.stderr.split()) or 'failed'}")
     print("the gateway was restarted")
     return True
 

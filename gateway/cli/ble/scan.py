@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Mapping
 
 from gateway.cli.access import show_json
 from gateway.cli.ble.ears import Known, Seen, listen
@@ -84,7 +85,14 @@ def as_json(seen: Seen) -> dict[str, object]:
         "encrypted": seen.encrypted,
         "problem": seen.problem,
         "sensor": seen.sensor_id or None,
+        "service_data": _hex(seen.advert.service_data),
+        "manufacturer_data": _hex(seen.advert.manufacturer_data),
     }
+
+
+def _hex(data: Mapping[int, bytes]) -> dict[str, str]:
+    """Return what was sent as `reed-gateway decode` takes it."""
+    return {f"{number:04x}": content.hex() for number, content in data.items()}
 
 
 def _nearest(seen: Seen) -> tuple[int, str]:
