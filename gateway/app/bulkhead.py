@@ -52,12 +52,18 @@ async def keep_running(
     """
     loop = asyncio.get_running_loop()
     failures = 0
+    said: set[str] = set()
+
+    def recovered() -> None:
+        said.clear()
+        emit(AdapterRecovered(name))
+
     while True:
         started_s = loop.time()
         # also after the first start: an alarm from before the restart may still stand
-        recovery = loop.call_later(patience.stable_s, emit, AdapterRecovered(name))
+        recovery = loop.call_later(patience.stable_s, recovered)
         try:
-            problem = await _attempt(name, part)
+            problem = await _attempt(name, part, said)
         finally:
             recovery.cancel()
         failures = 1 if loop.time() - started_s >= patience.stable_s else failures + 1
@@ -65,12 +71,14 @@ async def keep_running(
         await asyncio.sleep(patience.pause_s(failures))
 
 
-async def _attempt(name: str, part: Callable[[], Awaitable[None]]) -> str:
-    """Run the part once and return why it ended."""
+async def _attempt(name: str, part: Callable[[], Awaitable[None]], said: set[str]) -> str:
+    """Run the part once and return why it ended; what was said before is not logged again."""
     try:
         await run_apart(part())
     except GatewayError as error:
-        log.warning("%s failed: %s", name, error)
+        if str(error) not in said:
+            said.add(str(error))
+            log.warning("%s failed: %s", name, error)
         return str(error)
     except Exception as error:
         # A bug in one part must not blind the others: it is logged with its place, and shown.

@@ -10,6 +10,7 @@ from gateway.app.clock import boot_id
 from gateway.app.disk_reports import DiskReports
 from gateway.app.gateway import Gateway
 from gateway.app.notify import Notifier
+from gateway.app.single import only_one
 from gateway.config.model import Config
 from gateway.store.report import BootInfo
 from gateway.store.store import Store
@@ -27,7 +28,16 @@ _BUG = 70
 
 
 def run(config: Config) -> int:
-    """Run the daemon until it is told to stop; return the exit status."""
+    """Run the daemon until it is told to stop; return the exit status.
+
+    Raises:
+        DriverError: It runs already.
+    """
+    with only_one(config.gateway.runtime_dir):
+        return _run(config)
+
+
+def _run(config: Config) -> int:
     sys.setswitchinterval(_SWITCH_S)
     notifier = Notifier.from_environment()
     try:

@@ -103,3 +103,14 @@ async def test_part_that_fails_in_the_moment_of_its_cancellation_ends_all_the_sa
             await task
 
     assert starts == 1
+
+
+async def test_the_same_failure_is_logged_once_until_the_part_has_recovered(caplog: pytest.LogCaptureFixture):
+    part = Part(DriverError("bus gone"), DriverError("bus gone"), DriverError("bus slow"))
+
+    await events_until(part, AdapterRecovered("probe"))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "probe failed: bus gone",
+        "probe failed: bus slow",
+    ]

@@ -18,6 +18,7 @@ from typing import Any
 import aiomqtt
 import jwt
 
+from gateway.app.apart import run_apart
 from gateway.cli.demo.devca import CLOUD_NAME, DevCa
 from gateway.errors import DecodeError, LinkError
 from gateway.link import envelope, wire
@@ -90,9 +91,7 @@ class Cloud:
     async def run(self) -> None:
         """Serve until cancelled; a lost broker is tried again."""
         while True:
-            # in a task of its own: a TaskGroup that fails in the moment of a cancellation would hide it
-            async with asyncio.TaskGroup() as attempt:
-                attempt.create_task(self._attempt(), name="cloud-session")
+            await run_apart(self._attempt())
             await asyncio.sleep(_RECONNECT_S)
 
     async def _attempt(self) -> None:
