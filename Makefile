@@ -22,7 +22,7 @@ test:
 
 vm-test:
 	@./bootstrap run,test,vm
-	@$(PY) -m pytest tests/vm -p no:cacheprovider --timeout=900 --durations=5
+	@$(PY) -m pytest tests/vm -n 2 --dist loadfile -p no:cacheprovider --timeout=900 --durations=5
 
 check:
 	@./bootstrap run,check,test
