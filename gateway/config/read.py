@@ -71,24 +71,10 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
     override = reader.build(OverridePolicy, tables["override"], "override")
     store, control = _in_folders(reader, tables, gateway)
     check.gateway_id(reader, gateway)
-    check.references(reader, parts, tables)
-    check.lines(reader, tables)
-    check.same_sensors(reader, tables)
-    check.devices(reader, parts)
     check.override(reader, override)
-    flow.fit(reader, parts.meters, parts.flow_rules)
+    _check_together(reader, parts, tables)
     if not (gateway and board and bluetooth and store and control and indicator and override):
         return None
-    whole = Site(
-        sensors=parts.sensors,
-        zones=parts.zones,
-        valves=parts.valves,
-        buttons=parts.buttons,
-        meters=parts.meters,
-        flow_rules=parts.flow_rules,
-        override=override,
-        cloud_loss_s=gateway.cloud_loss_s,
-    )
     return Config(
         path=path.absolute(),
         gateway=gateway,
@@ -98,13 +84,34 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
         control=control,
         link=link,
         indicator=indicator,
-        site=whole,
+        site=_site(parts, override, gateway.cloud_loss_s),
         sensors=parts.sensor_configs,
         valves=parts.valve_lines,
         buttons=parts.button_lines,
         meters=parts.meter_configs,
         serial=parts.serial,
         adc=parts.adc,
+    )
+
+
+def _check_together(reader: Reader, parts: site.Parts, tables: dict[str, Table]) -> None:
+    check.references(reader, parts, tables)
+    check.lines(reader, tables)
+    check.same_sensors(reader, tables)
+    check.devices(reader, parts)
+    flow.fit(reader, parts.meters, parts.flow_rules)
+
+
+def _site(parts: site.Parts, override: OverridePolicy, cloud_loss_s: float) -> Site:
+    return Site(
+        sensors=parts.sensors,
+        zones=parts.zones,
+        valves=parts.valves,
+        buttons=parts.buttons,
+        meters=parts.meters,
+        flow_rules=parts.flow_rules,
+        override=override,
+        cloud_loss_s=cloud_loss_s,
     )
 
 
