@@ -2,11 +2,12 @@
 
 PY := .venv/bin/python
 
-.PHONY: help demo test vm-test check bench fuzz format clean
+.PHONY: help demo test system-test vm-test check bench fuzz format clean
 
 help:
 	@echo "make demo    the simulated building, a real broker, the gateway, a live view (DEMO=script: by itself)"
 	@echo "make test    every test"
+	@echo "make system-test  what needs Debian 13: TPM, brokers, enrolment to denial (as root, for its tree)"
 	@echo "make vm-test stories on a virtual Raspberry Pi (QEMU; the first time as root, for its disk)"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make bench   the numbers of docs/performance.md"
@@ -17,8 +18,12 @@ demo:
 	@$(PY) -m gateway demo $(if $(filter script,$(DEMO)),--script)
 
 test:
-	@./bootstrap run,test
+	@./bootstrap run,cloud,test
 	@$(PY) -m pytest
+
+system-test:
+	@./bootstrap run,cloud,test,system
+	@$(PY) -m pytest tests/system -p no:cacheprovider --timeout=600 --durations=5
 
 vm-test:
 	@./bootstrap run,test,vm

@@ -48,6 +48,22 @@ class LinkError(GatewayError):
     exit_status = 69
 
 
+class IdentityError(GatewayError):
+    """Our key or certificate cannot be had or used; the message says what to do about it."""
+
+    exit_status = 77
+
+
+class TpmError(IdentityError):
+    """The TPM is missing, does not answer, or refuses; trying again later may help."""
+
+    exit_status = 69
+
+
+class EnrolmentError(IdentityError):
+    """The cloud refuses to certify us; trying again without a change does not help."""
+
+
 class CommandError(GatewayError):
     """A command from the cloud is not to be executed; `reason` is its wire code.
 
