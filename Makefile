@@ -2,19 +2,20 @@
 
 PY := .venv/bin/python
 
-.PHONY: help demo test system-test vm-test check bench fuzz format clean
+.PHONY: help demo test system-test deb vm-test check bench fuzz format clean
 
 help:
-	@echo "make demo    the simulated building, a real broker, the gateway, a live view (DEMO=script: by itself)"
+	@echo "make demo    the simulated building, a real cloud, the gateway, a live view (DEMO=script: by itself)"
 	@echo "make test    every test"
 	@echo "make system-test  what needs Debian 13: TPM, brokers, enrolment to denial (as root, for its tree)"
+	@echo "make deb     both packages for Debian 13 into dist/, built twice and compared (as root)"
 	@echo "make vm-test stories on a virtual Raspberry Pi (QEMU; the first time as root, for its disk)"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make bench   the numbers of docs/performance.md"
 	@echo "make fuzz    coverage-guided fuzzing of the sensor decoders (FUZZ_S seconds each, default 60)"
 
 demo:
-	@./bootstrap run
+	@./bootstrap run,cloud
 	@$(PY) -m gateway demo $(if $(filter script,$(DEMO)),--script)
 
 test:
@@ -24,6 +25,10 @@ test:
 system-test:
 	@./bootstrap run,cloud,test,system
 	@$(PY) -m pytest tests/system -p no:cacheprovider --timeout=600 --durations=5
+
+deb:
+	@./bootstrap run,system
+	@$(PY) -m tests.system.harness.package dist
 
 vm-test:
 	@./bootstrap run,test,vm
