@@ -16,6 +16,12 @@ class SetupError(CloudError):
     exit_status = 78
 
 
+class ServiceError(CloudError):
+    """One of our own programs does not start, or nobody answers where it should."""
+
+    exit_status = 69
+
+
 class UnknownError(CloudError):
     """There is no such gateway, site or token."""
 

@@ -20,6 +20,11 @@ class Home:
         return self.folder / "cloud.toml"
 
     @property
+    def unfinished_file(self) -> Path:
+        """There while `init` has not come to its end."""
+        return self.folder / "init-unfinished"
+
+    @property
     def database_file(self) -> Path:
         """SQLite, unless the settings name another database."""
         return self.folder / "db.sqlite3"

@@ -15,7 +15,7 @@ __all__ = ["Cloud", "running_cloud"]
 @asynccontextmanager
 async def running_cloud(ca: DevCa, broker: Broker, *, receipts: bool = True) -> AsyncIterator[Cloud]:
     """Run a cloud end; on entry it is connected."""
-    cloud = Cloud(ca, broker.host, broker.port, receipts=receipts)
+    cloud = Cloud(ca.cloud, broker.host, broker.port, receipts=receipts)
     async with background(cloud.run()):
         await cloud.until(lambda c: c.connected)
         yield cloud

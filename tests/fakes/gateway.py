@@ -28,6 +28,7 @@ from gateway.domain.events import (
     WalkTestRequested,
 )
 from gateway.domain.model import Channel, Json, Request, Wish
+from gateway.errors import ControlError
 from tests.fakes.view import LEAK, example_view
 
 
@@ -38,6 +39,8 @@ class FakeGateway:
         self.state = example_view()
         self.events: list[Event] = []
         self.silent = False
+        self.has_cloud = True
+        self.nudges = 0
         self.passed: set[str] = set()
         self._messages: deque[Message] = deque(maxlen=300)
         self._listeners: list[Callable[[Message], None]] = []
@@ -57,6 +60,11 @@ class FakeGateway:
 
     def recent(self) -> Sequence[Message]:
         return tuple(self._messages)
+
+    def use_identity(self) -> None:
+        if not self.has_cloud:
+            raise ControlError("NoCloud", "there is no [link] in the configuration")
+        self.nudges += 1
 
     def on_message(self, tell: Callable[[Message], None]) -> AbstractContextManager[None]:
         @contextmanager

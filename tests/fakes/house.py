@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,8 @@ class House:
         self.log_file = folder / "gateway.log"
         self._building: subprocess.Popen[bytes] | None = None
         self.daemon: subprocess.Popen[bytes] | None = None
+        self.module = ["gateway"]
+        """What python -m runs."""
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(folder / "notify"))
         self._manager.settimeout(_PATIENCE_S)
@@ -130,7 +132,9 @@ class House:
     def spawn(self, **environment: str) -> None:
         """Start the gateway."""
         arguments = ["run", "--config", str(self.config_file)]
-        self.daemon = self._spawn(arguments, NOTIFY_SOCKET=str(self.folder / "notify"), **environment)
+        self.daemon = self._spawn(
+            arguments, self.module, NOTIFY_SOCKET=str(self.folder / "notify"), **environment
+        )
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the gateway and return its exit status."""
@@ -195,11 +199,13 @@ class House:
     def _stands(self) -> bool:
         return bool(self.look())
 
-    def _spawn(self, arguments: list[str], **environment: str) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, arguments: list[str], module: Sequence[str] = ("gateway",), **environment: str
+    ) -> subprocess.Popen[bytes]:
         root = str(Path(gateway.__file__).parents[1])
         env = {**os.environ, "PYTHONPATH": root, "PYTHONWARNINGS": "error", **environment}
         with self.log_file.open("ab") as log:
-            return subprocess.Popen([sys.executable, "-m", "gateway", *arguments], env=env, stderr=log)
+            return subprocess.Popen([sys.executable, "-m", *module, *arguments], env=env, stderr=log)
 
 
 def _end(process: subprocess.Popen[bytes] | None, how: signal.Signals) -> int:

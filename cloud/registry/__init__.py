@@ -1,0 +1,1 @@
+"""The registry: which gateways there are, which certificates they hold, who decided what."""
