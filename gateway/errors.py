@@ -48,6 +48,19 @@ class LinkError(GatewayError):
     exit_status = 69
 
 
+class DeniedError(LinkError):
+    """The broker turns us away for who we are; only people at the cloud can change that.
+
+    Args:
+        message: One line.
+        expired: It says that our certificate has ended: renewing may help.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
+
+
 class IdentityError(GatewayError):
     """Our key or certificate cannot be had or used; the message says what to do about it."""
 
@@ -60,8 +73,31 @@ class TpmError(IdentityError):
     exit_status = 69
 
 
+class UnreachableError(IdentityError):
+    """The cloud's enrolment does not answer, or cannot just now; trying again later helps."""
+
+    exit_status = 69
+
+
+class BusyError(IdentityError):
+    """Somebody else is changing our key and certificate; trying again when they have done helps."""
+
+    exit_status = 75
+
+
 class EnrolmentError(IdentityError):
-    """The cloud refuses to certify us; trying again without a change does not help."""
+    """The cloud refuses to certify us; trying again without a change does not help.
+
+    Args:
+        message: One line.
+        status: The HTTP status of the refusal; None if it did not come as one.
+        reason: The code of the refusal (docs/protocol.md: "Reed-Reason"); "" if there is none.
+    """
+
+    def __init__(self, message: str, status: int | None = None, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
 
 
 class CommandError(GatewayError):

@@ -5,7 +5,7 @@ import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from gateway.app import failsafe_note
+from gateway.app import failsafe_note, message_ids
 from gateway.app.clock import boot_id
 from gateway.app.disk_reports import DiskReports
 from gateway.app.gateway import Gateway
@@ -44,7 +44,8 @@ def _run(config: Config) -> int:
         asyncio.run(_main(config, notifier))
     except Exception:
         # the last stop of a bug in core or execution: its place goes to the log, the rest is systemd's
-        log.exception("the gateway failed; the outputs stay as they are")
+        extra = {"message_id": message_ids.FAILED}
+        log.exception("the gateway failed; the outputs stay as they are", extra=extra)
         return _BUG
     finally:
         notifier.close()

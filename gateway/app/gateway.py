@@ -10,14 +10,13 @@ Protection waits a bounded time for the disk and for the board, and for nothing 
 import asyncio
 import functools
 import gc
-import importlib
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.app import failsafe_note, heartbeat, reload
+from gateway.app import failsafe_note, heartbeat, message_ids, reload
 from gateway.app.board import assemble
 from gateway.app.bulkhead import Patience
 from gateway.app.clock import WallClock, not_before_unix_s
@@ -31,14 +30,17 @@ from gateway.app.messages import Messages
 from gateway.app.notify import Notifier, watchdog_interval_s
 from gateway.app.parts import Parts
 from gateway.app.tell_time import tell_time
+from gateway.app.uplink import Uplink
 from gateway.config.model import Config
 from gateway.config.read import read
 from gateway.control.server import serve
 from gateway.domain.commands import Command, Publish, Remember
 from gateway.domain.core import Core
-from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged, MemoryRead, ValveFound
+from gateway.domain.events import AdapterFailed, AdapterRecovered, MemoryRead, ValveFound
 from gateway.domain.model import Channel, Json
 from gateway.errors import ConfigError
+from gateway.link.blocking import Lane
+from gateway.link.credentials import Credentials
 from gateway.link.host import Host
 from gateway.link.wire import Origin
 from gateway.store.store import Store
@@ -85,6 +87,7 @@ class Gateway:
         self._status: asyncio.TimerHandle | None = None
         self._executor = Executor(self._hardware, store, self._messages, self._clock, self._emitter.emit_soon)
         self._local = Local(self._core, store, self._messages, emit)
+        self._uplink = Uplink(functools.partial(self._host, Lane()), self._local, emit, self._clock)
 
     async def run(self) -> None:
         """Protect the building until SIGTERM or SIGINT.
@@ -125,11 +128,12 @@ class Gateway:
             ping = functools.partial(heartbeat.ping, self._notifier, interval_s, self._emitter.overdue_s)
             parts.start("watchdog", ping)
         self._notifier.ready(self._local.headline())
-        log.info("ready: gateway %s, epoch %d", self._origin.gateway, self._origin.epoch)
+        extra = {"message_id": message_ids.READY}
+        log.info("ready: gateway %s, epoch %d", self._origin.gateway, self._origin.epoch, extra=extra)
         gc.freeze()
         parts.start("reload", functools.partial(self._serve_reloads, parts))
         await self._start_control(parts)
-        await self._start_link(parts)
+        await self._uplink.start(parts, self._config)
 
     async def _first_look(self) -> None:
         """Wait for the valves to be found, but not for ever."""
@@ -161,26 +165,17 @@ class Gateway:
     async def _start_control(self, parts: Parts) -> None:
         parts.start("control", functools.partial(serve, self._config.control, self._local))
 
-    async def _start_link(self, parts: Parts) -> None:
-        config = self._config.link
-        if config is None:
-            self._local.show_link(None)
-            return
-        # in a thread: importing takes tens of milliseconds, in which no valve would close
-        module = await asyncio.to_thread(importlib.import_module, "gateway.link.link")
-        await asyncio.to_thread(importlib.import_module, "gateway.link.session")
-        host = Host(
+    def _host(self, lane: Lane, credentials: Credentials) -> Host:
+        return Host(
             origin=self._origin,
             outbox=self._store,
             snapshot=self._local.snapshot,
             emit=self._emitter.emit,
             execute=self._execute_one,
             now=self._messages.stamp,
+            credentials=credentials,
+            lane=lane,
         )
-        link = module.Link(config, host)
-        self._local.show_link(link.view)
-        self._emitter.emit(LinkChanged(up=False))
-        parts.start("link", link.run)
 
     # --- while it runs ------------------------------------------------------------------------------
 
@@ -247,16 +242,14 @@ class Gateway:
         marks = await asyncio.to_thread(reload.marks, new.link)
         found = reload.changes(self._config, new, files_changed=marks != self._marks)
         self._marks = marks
-        self._config = replace(self._config, link=new.link, control=new.control)
+        self._config = replace(self._config, link=new.link, identity=new.identity, control=new.control)
         if "control" in found.at_once:
             await asyncio.to_thread(failsafe_note.leave, self._config)
-        restarts: dict[str, Callable[[Parts], Awaitable[None]]] = {
-            "control": self._start_control,
-            "link": self._start_link,
-        }
-        for name in found.at_once:
-            await parts.stop(name)
-            await restarts[name](parts)
+            await parts.stop("control")
+            await self._start_control(parts)
+        if {"link", "identity"} & {*found.at_once}:
+            await self._uplink.stop(parts)
+            await self._uplink.start(parts, self._config)
         self._emitter.emit(AdapterRecovered(_CONFIG))
         log.info("reload: %s", found)
         body: dict[str, Json] = {"applied": [*found.at_once], "needs_restart": [*found.restart]}
@@ -268,7 +261,8 @@ def _clock(config: Config, store: Store) -> WallClock:
     clock = WallClock()
     _raise_floor(clock, store.memory or {})
     if config.link is not None:
-        clock.raise_floor(not_before_unix_s(config.link.cert_file))
+        enrolled = config.gateway.identity_dir / "current" / "cert.pem"
+        clock.raise_floor(not_before_unix_s(config.link.cert_file or enrolled))
     return clock
 
 

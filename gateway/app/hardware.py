@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
+from gateway.app import sensor_secrets
 from gateway.app.bulkhead import Patience, keep_running
 from gateway.app.guard import GuardedBoard
 from gateway.app.valve_port import ValvePort
@@ -54,6 +55,8 @@ class Hardware:
         self._watched: set[str] = set()
         self._indicator: Indicator | None = None
         self._shown = Indicate(LedPattern.AUTO, SILENT)
+        self._secretive = dict(sensor_secrets.used(config))
+        self._opened = sensor_secrets.folders(config)
 
     def drive(self, command: SetCoil) -> None:
         """Drive a coil now. Raises DriverError."""
@@ -179,7 +182,10 @@ class Hardware:
     async def _sense(self, sensor_id: str) -> None:
         entry = self._config.sensors[sensor_id]
         board = GuardedBoard(self._board, f"sensor/{sensor_id}", self._emit)
-        await sensors.load(entry.kind).run(sensor_id, entry.config, board, self._emit)
+        config = entry.config
+        if sensor_id in self._secretive:
+            config = await asyncio.to_thread(sensor_secrets.revealed, config, self._opened)
+        await sensors.load(entry.kind).run(sensor_id, config, board, self._emit)
 
     async def _count(self, meter_id: str) -> None:
         board = GuardedBoard(self._board, f"meter/{meter_id}", self._emit)

@@ -12,7 +12,18 @@ from gateway.domain.core import Core
 from gateway.domain.events import Event
 from gateway.domain.model import Json
 from gateway.domain.ports import Emit
+from gateway.errors import ControlError
 from gateway.store.store import Store
+
+
+def _not_yet() -> None:
+    """The link has not started; it will look by itself."""
+
+
+def _no_link() -> None:
+    raise ControlError(
+        "NoCloud", "there is no [link] in the configuration; add it, empty if need be, and reload"
+    )
 
 
 class Local:
@@ -25,6 +36,7 @@ class Local:
         self._emit = emit
         self._started_s = time.monotonic()
         self._link_view: Callable[[float], dict[str, Json]] | None = None
+        self._use_identity: Callable[[], None] = _not_yet
 
     def view(self) -> dict[str, Json]:
         """Return everything there is to see now."""
@@ -45,13 +57,31 @@ class Local:
             "clock": {"trusted": self._messages.clock.trusted()},
         }
 
-    def show_link(self, view: Callable[[float], dict[str, Json]] | None) -> None:
-        """Take the link's part of the view from here; None: there is no link."""
-        self._link_view = view
+    def show_link(
+        self, view: Callable[[float], dict[str, Json]] | None, use_identity: Callable[[], None] = _no_link
+    ) -> None:
+        """Take the link's part of the view from here; None: there is no link.
+
+        Args:
+            view: Of the link.
+            use_identity: Makes it look for another certificate now. Raises ControlError.
+        """
+        self._link_view, self._use_identity = view, use_identity
 
     def headline(self) -> str:
         """Return one line for `systemctl status`."""
-        return f"{self._core.view(time.monotonic())['state']}; cloud {self._link()['state']}"
+        link = self._link()
+        cloud = "denied" if link.get("denied") else link["state"]
+        return f"{self._core.view(time.monotonic())['state']}; cloud {cloud}"
+
+    def core_late_s(self) -> float:
+        """Return by how much the core's next deadline has passed, seconds; 0 if it is on time."""
+        due_s = self._core.next_deadline_s()
+        return 0.0 if due_s is None else max(0.0, time.monotonic() - due_s)
+
+    def use_identity(self) -> None:
+        """Look for another certificate now. Raises ControlError."""
+        self._use_identity()
 
     def emit(self, event: Event) -> None:
         """Hand an event to the core; its commands are executed on return."""

@@ -1,4 +1,4 @@
-"""What the core says: to the outbox for the cloud, and to whoever listens on this machine."""
+"""What the core says: to the outbox for the cloud, to the log, and to whoever listens on this machine."""
 
 import time
 from collections import deque
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from gateway.app.clock import WallClock
+from gateway.app.narrate import narrate
 from gateway.control.daemon import Message
 from gateway.domain.commands import AnswerRequest, Publish
 from gateway.domain.model import Channel, Json
@@ -34,7 +35,7 @@ class Messages:
         self.origin = origin
         self.clock = clock
         self._recent: deque[Message] = deque(maxlen=_KEPT)
-        self._listeners: set[Callable[[Message], None]] = set()
+        self._listeners: set[Callable[[Message], None]] = {narrate}
         self._waiting: dict[str, Callable[[AnswerRequest], None]] = {}
 
     def stamp(self) -> wire.Stamp:

@@ -1,6 +1,7 @@
 """What a new configuration changes: some of it takes effect at once, the rest with a restart.
 
-At once: `[link]` and the files that it names (a new session is begun), `[control]` (clients connect again).
+At once: `[link]` and the files that it names, `[identity]` (a new session is begun), `[control]` (clients
+connect again).
 Everything else decides about valves: it changes with a restart only, which moves none of them.
 """
 
@@ -12,7 +13,7 @@ from typing import TypeAlias
 from gateway.config.model import Config
 from gateway.link.config import Config as LinkConfig
 
-AT_ONCE = ("link", "control")
+AT_ONCE = ("link", "identity", "control")
 
 FileMarks: TypeAlias = dict[Path, tuple[int, int, int] | None]
 
@@ -52,9 +53,8 @@ def marks(link: LinkConfig | None) -> FileMarks:
     """Return what tells one version of the link's files from another."""
     if link is None:
         return {}
-    return {
-        path: _mark(path) for path in (link.ca_file, link.cert_file, link.key_file, link.command_key_file)
-    }
+    files = (link.ca_file, link.cert_file, link.key_file, link.command_key_file)
+    return {path: _mark(path) for path in files if path is not None}
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:

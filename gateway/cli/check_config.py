@@ -63,5 +63,12 @@ def summary(config: Config) -> str:
         "button": len(config.buttons),
     } | ({"meter": len(config.meters)} if config.meters else {})
     things = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
-    broker = f"broker {config.link.host}:{config.link.port}" if config.link else "no broker"
-    return f"gateway {config.gateway.id}: {things}; {broker}"
+    return f"gateway {config.gateway.id}: {things}; {_broker(config)}"
+
+
+def _broker(config: Config) -> str:
+    if config.link is None:
+        return "no broker"
+    if config.link.host is None:
+        return "broker as enrolled"
+    return f"broker {config.link.host}:{config.link.port}"

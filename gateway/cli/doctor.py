@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.cli.access import add_options, show_json
 from gateway.cli.check_config import DEFAULT_PATH
-from gateway.cli.checks import building, cloud, gpio, host
+from gateway.cli.checks import building, cloud, enrolled, gpio, host
 from gateway.cli.checks.finding import Finding, Verdict
 from gateway.control.config import Config as ControlConfig
 
@@ -48,6 +48,9 @@ def examine(config_path: Path, socket: Path) -> list[Finding]:
         findings += host.disk(config)
         findings += gpio.inspect(config)
     if config is not None and config.link is not None:
-        findings += cloud.certificates(config.link, cloud.today())
-        findings += cloud.broker(config.link)
+        if config.link.has_own_pair:
+            findings += cloud.certificates(config.link, cloud.today())
+            findings += cloud.broker(config.link)
+        else:
+            findings += enrolled.inspect(config, cloud.today())
     return findings

@@ -32,17 +32,25 @@ def run(args: argparse.Namespace) -> int:
 
 def headline(view: dict[str, Any]) -> str:
     """Return the gateway in one line."""
-    gateway, link = view["gateway"], view["link"]
-    since = f" for {duration(link['since_s'])}" if link.get("since_s") is not None else ""
+    gateway = view["gateway"]
     facts = [
         f"{gateway.get('id', '?')}: {view['state'].upper()}",
         f"running for {duration(gateway.get('uptime_s'))}",
-        f"link {link.get('state', '?')}{since}",
+        link_words(view["link"]),
         "clock trusted" if view["clock"].get("trusted") else "clock NOT trusted",
         str(view["occupancy"]),
         f"version {gateway.get('version', '?')}",
     ]
     return ", ".join(facts)
+
+
+def link_words(link: dict[str, Any]) -> str:
+    """Return how it stands with the cloud, and why if it does not stand well."""
+    since = f" for {duration(link['since_s'])}" if link.get("since_s") is not None else ""
+    if link.get("denied"):
+        return f"link DENIED by the cloud{since} ({link['denied']})"
+    why = f" ({link['detail']})" if link.get("state") == "down" and link.get("detail") else ""
+    return f"link {link.get('state', '?')}{since}{why}"
 
 
 def zone_table(view: dict[str, Any]) -> str:

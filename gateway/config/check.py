@@ -9,6 +9,7 @@ from gateway.config.model import Config, GatewayConfig
 from gateway.config.site import ID, ID_RULE, Parts
 from gateway.config.table import Reader, Table, shown, suggestion
 from gateway.domain.site import Action, OverridePolicy
+from gateway.drivers.adverts import secret_named
 
 
 def gateway_id(reader: Reader, gateway: GatewayConfig | None) -> None:
@@ -165,11 +166,12 @@ def warnings(config: Config) -> list[str]:
     found += flow.too_coarse(config.site.meters, config.site.flow_rules)
     found += flow.elsewhere(config.site.flow_rules)
     found += _readable_secrets(config)
+    found += _missing_secrets(config)
     return found
 
 
 def _readable_secrets(config: Config) -> list[str]:
-    if not any(spec.keyed for spec in config.site.sensors.values()):
+    if not any(key and not secret_named(key) for key in _keys(config).values()):
         return []
     try:
         mode = config.path.stat().st_mode
@@ -178,3 +180,22 @@ def _readable_secrets(config: Config) -> list[str]:
     if mode & stat.S_IROTH:
         return [f"{config.path}: holds sensor keys and everybody can read it; chmod o-r"]
     return []
+
+
+def _missing_secrets(config: Config) -> list[str]:
+    """Return which secrets nobody has set; nothing for a user who may not look."""
+    folder = config.gateway.identity_dir / "secrets"
+    wanted = {sensor: name for sensor, key in _keys(config).items() if (name := secret_named(key))}
+    try:
+        there = {path.name for path in folder.iterdir()} if wanted and folder.exists() else set()
+    except OSError:
+        return []
+    return [
+        f"sensor.{sensor}.key: there is no secret {name}; set it: reed-gateway secret set {name}"
+        for sensor, name in wanted.items()
+        if name not in there
+    ]
+
+
+def _keys(config: Config) -> dict[str, str]:
+    return {name: str(getattr(sensor.config, "key", "")) for name, sensor in config.sensors.items()}

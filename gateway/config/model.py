@@ -13,6 +13,7 @@ from gateway.drivers.gpio.config import Config as GpioConfig
 from gateway.drivers.meter import Config as MeterConfig
 from gateway.drivers.modbus.config import Config as SerialConfig
 from gateway.errors import ConfigError
+from gateway.identity.config import Config as IdentityConfig
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
 from gateway.store.config import Config as StoreConfig
@@ -35,6 +36,11 @@ class GatewayConfig:
     state_dir: Path = Path("/var/lib/reed")
     runtime_dir: Path = Path("/run/reed")
     cloud_loss_s: float = 900.0
+
+    @property
+    def identity_dir(self) -> Path:
+        """Folder of our key and certificate, and of what the enrolment said."""
+        return self.state_dir / "identity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +170,7 @@ class Config:
     store: StoreConfig
     control: ControlConfig
     link: LinkConfig | None
+    identity: IdentityConfig
     indicator: IndicatorConfig
     site: Site
     sensors: Mapping[str, SensorConfig] = field(default_factory=dict)

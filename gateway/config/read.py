@@ -11,6 +11,7 @@ from gateway.domain.site import OverridePolicy, Site
 from gateway.drivers.ble.config import Config as BluetoothConfig
 from gateway.drivers.gpio.config import Config as GpioConfig
 from gateway.errors import ConfigError
+from gateway.identity.config import Config as IdentityConfig
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
 from gateway.store.config import Config as StoreConfig
@@ -18,7 +19,7 @@ from gateway.store.config import Config as StoreConfig
 MAX_BYTES = 1 << 20
 """No building needs more; a device file given by mistake would never end."""
 
-TABLES = ("gateway", "board", "bluetooth", "store", "link", "control", "override", "indicator")
+TABLES = ("gateway", "board", "bluetooth", "store", "link", "identity", "control", "override", "indicator")
 COLLECTIONS = ("sensor", "zone", "valve", "button", "meter", "flow_rule", "serial", "adc")
 
 BOARDS: dict[str, type[SimConfig] | type[GpioConfig]] = {"linux": GpioConfig, "sim": SimConfig}
@@ -64,6 +65,7 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
     tables = {name: _table(reader, document, name) for name in TABLES + COLLECTIONS}
     gateway = reader.build(GatewayConfig, tables["gateway"], "gateway")
     link = reader.build(LinkConfig, tables["link"], "link") if "link" in document else None
+    identity = reader.build(IdentityConfig, tables["identity"], "identity")
     parts = site.read(reader, tables)
     indicator = reader.build(IndicatorConfig, tables["indicator"], "indicator")
     board = _board(reader, tables["board"])
@@ -73,7 +75,7 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
     check.gateway_id(reader, gateway)
     check.override(reader, override)
     _check_together(reader, parts, tables)
-    if not (gateway and board and bluetooth and store and control and indicator and override):
+    if not (gateway and board and bluetooth and store and identity and control and indicator and override):
         return None
     return Config(
         path=path.absolute(),
@@ -83,6 +85,7 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
         store=store,
         control=control,
         link=link,
+        identity=identity,
         indicator=indicator,
         site=_site(parts, override, gateway.cloud_loss_s),
         sensors=parts.sensor_configs,

@@ -53,3 +53,9 @@ class Daemon(Protocol):
 
         Entered before the event is emitted, as most answers come during `emit`.
         """
+
+    def core_late_s(self) -> float:
+        """Return by how much the core's next deadline has passed, seconds; 0 if it is on time."""
+
+    def use_identity(self) -> None:
+        """Look now whether there is another certificate to connect with. Raises ControlError (NoCloud)."""

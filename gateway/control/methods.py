@@ -101,6 +101,7 @@ class Methods:
             "ShelveAlarm": self._shelve,
             "WalkTest": self._walk_test,
             "SetOccupancy": self._set_occupancy,
+            "UseIdentity": self._use_identity,
         }
         return {f"{INTERFACE}.{name}": method for name, method in methods.items()}
 
@@ -161,6 +162,19 @@ class Methods:
         wanted = varlink.parse_parameters(ongoing.call, _Occupancy)
         self._ask(ongoing, wanted.cause, lambda request: OccupancyRequested(wanted.mode, request))
 
+    def _use_identity(self, ongoing: Ongoing) -> None:
+        varlink.parse_parameters(ongoing.call, _Nothing)
+        if self._permitted(ongoing):
+            self._daemon.use_identity()
+            ongoing.reply({"detail": "the gateway looks for its certificate now"})
+
+    def _permitted(self, ongoing: Ongoing) -> bool:
+        if may_actuate(ongoing.peer, self._group):
+            return True
+        message = f"only root and members of group {self._group_name} may do this"
+        ongoing.fail("NotPermitted", message=message)
+        return False
+
     def _known(self, ongoing: Ongoing, kind: str, name: str) -> bool:
         known = _ids(self._daemon.view()[f"{kind}s"])
         if name not in known:
@@ -171,9 +185,7 @@ class Methods:
         return name in known
 
     def _ask(self, ongoing: Ongoing, cause: str | None, event: Callable[[Request], Event]) -> None:
-        if not may_actuate(ongoing.peer, self._group):
-            message = f"only root and members of group {self._group_name} may do this"
-            ongoing.fail("NotPermitted", message=message)
+        if not self._permitted(ongoing):
             return
         actor = Actor(ActorKind.LOCAL, f"uid:{ongoing.peer.uid}")
         request = Request(f"local-{secrets.token_hex(8)}", actor, cause or "", may_open=True)

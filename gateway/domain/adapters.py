@@ -1,4 +1,8 @@
-"""The outside: adapters that fail and come back, and the session with the broker."""
+"""The outside: adapters that fail and come back, and the session with the broker.
+
+A broker out of reach becomes a trouble after a while. A cloud that turns us away is one at once, and only a
+new session ends it: until then nobody knows that it would let us in again.
+"""
 
 from collections.abc import Callable
 
@@ -7,6 +11,10 @@ from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged
 from gateway.domain.model import SignalClass
 
 _CLOUD_LOST = ("cloud-lost", "gateway")
+_CLOUD_DENIED = ("cloud-denied", "gateway")
+
+CLOUD_DENIED = "/".join(_CLOUD_DENIED)
+"""The alarm while the cloud does not let us in."""
 
 
 class Adapters:
@@ -31,10 +39,11 @@ class Adapters:
                 return [Clear("adapter", adapter)]
             case LinkChanged(up=True):
                 self._link_lost_at_s = None
-                return [Clear(*_CLOUD_LOST)]
-            case LinkChanged() if self._link_lost_at_s is None:
-                self._link_lost_at_s = now_s
-        return []
+                return [Clear(*_CLOUD_LOST), Clear(*_CLOUD_DENIED)]
+            case LinkChanged(denied=why):
+                if self._link_lost_at_s is None:
+                    self._link_lost_at_s = now_s
+                return [Raise(*_CLOUD_DENIED, SignalClass.TROUBLE, _denied(why))] if why else []
 
     def tick(self, now_s: float) -> list[Effect]:
         """Notice that the session has been away for long."""
@@ -49,6 +58,12 @@ class Adapters:
 
     def deadline_s(self) -> float | None:
         """Return when `tick` is wanted."""
-        if self._link_lost_at_s is None or self._is_active("/".join(_CLOUD_LOST)):
+        if self._link_lost_at_s is None:
             return None
+        if self._is_active("/".join(_CLOUD_LOST)) or self._is_active(CLOUD_DENIED):
+            return None  # one trouble for it is enough
         return self._link_lost_at_s + self._patience_s
+
+
+def _denied(why: str) -> str:
+    return f"{why}; the building is protected all the same"

@@ -185,9 +185,15 @@ class AdapterRecovered:
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """The session with the broker came up or went down."""
+    """The session with the broker came up or went down.
+
+    Args:
+        up: There is one.
+        denied: Why the cloud turns us away for who we are; "" if it is merely out of reach.
+    """
 
     up: bool
+    denied: str = ""
 
 
 @dataclass(frozen=True, slots=True)

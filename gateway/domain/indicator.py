@@ -6,6 +6,7 @@ The light counts flashes while the button is held, so that a person can let go a
 
 from collections.abc import Mapping
 
+from gateway.domain.adapters import CLOUD_DENIED
 from gateway.domain.alarm.table import AlarmTable
 from gateway.domain.commands import Indicate
 from gateway.domain.model import LedPattern, SignalClass, SounderPattern
@@ -17,6 +18,7 @@ RHYTHMS: Mapping[LedPattern, Rhythm] = {
     LedPattern.OVERRIDE: (1.0, 1.0),
     LedPattern.ALARM: (0.25, 0.25),
     LedPattern.TROUBLE: (0.1, 2.9),
+    LedPattern.CLOUD_DENIED: (0.1, 0.2, 0.1, 2.6),
     LedPattern.COUNTDOWN: (0.8, 0.2),
     LedPattern.PRESS_SHORT: (0.1, 0.9),
     LedPattern.PRESS_LONG: (0.1, 0.1, 0.1, 0.7),
@@ -58,6 +60,7 @@ def choose(
         (counting_down, LedPattern.COUNTDOWN),
         (alarms.any_of(SignalClass.ALARM), LedPattern.ALARM),
         (overridden or alarms.any_of(SignalClass.SUPERVISORY), LedPattern.OVERRIDE),
+        (alarms.active(CLOUD_DENIED), LedPattern.CLOUD_DENIED),
         (alarms.any_of(SignalClass.TROUBLE), LedPattern.TROUBLE),
     )
     led = pressed or next((pattern for holds, pattern in by_urgency if holds), LedPattern.AUTO)

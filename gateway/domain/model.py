@@ -148,6 +148,7 @@ class LedPattern(StrEnum):
     OVERRIDE = "override"
     ALARM = "alarm"
     TROUBLE = "trouble"
+    CLOUD_DENIED = "cloud_denied"
     COUNTDOWN = "countdown"
     PRESS_SHORT = "press_short"
     PRESS_LONG = "press_long"

@@ -10,6 +10,8 @@ from gateway.domain.ports import Advert, Board, Emit
 from gateway.errors import ConfigError, DecodeError
 
 _FULL_PERCENT = 100
+_REFERENCE = "secret:"
+_SECRET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def parse_address(text: str) -> str:
@@ -28,25 +30,47 @@ def parse_key(text: str) -> bytes | None:
     """Return the key's 16 bytes, or None for "".
 
     Raises:
-        ConfigError: It is not 32 hexadecimal digits; the message does not show it.
+        ConfigError: It is not 32 hexadecimal digits; the message does not show it. Or it only names a secret.
     """
     if not text:
         return None
+    if name := secret_named(text):
+        raise ConfigError(("key", f"is the secret {name}, which is not open here"))
     if not re.fullmatch("[0-9A-Fa-f]{32}", text):
         raise ConfigError(("key", f"{len(text)} characters; allowed: 32 hexadecimal digits (16 bytes)"))
     return bytes.fromhex(text)
 
 
+def secret_named(key: str) -> str:
+    """Return the name in "secret:NAME", or "" for a key that stands there itself.
+
+    Raises:
+        ConfigError: No secret can have that name.
+    """
+    if not key.startswith(_REFERENCE):
+        return ""
+    name = key.removeprefix(_REFERENCE)
+    if not _SECRET_NAME.fullmatch(name):
+        allowed = "allowed: 1 to 64 of a-z, 0-9, ., _ and -, a letter or digit first"
+        raise ConfigError(("key", f"names the secret {name[:40]!a}; {allowed}"))
+    return name
+
+
 def check(address: str, key: str = "") -> None:
     """Raise ConfigError that tells everything wrong with the address and key of a `Config`."""
     problems: list[tuple[str, str]] = []
-    for parse, text in ((parse_address, address), (parse_key, key)):
+    for parse, text in ((parse_address, address), (_check_key, key)):
         try:
             parse(text)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(*problems)
+
+
+def _check_key(text: str) -> None:
+    if not secret_named(text):
+        parse_key(text)
 
 
 def address_bytes(advert: Advert) -> bytes:

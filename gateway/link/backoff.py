@@ -33,6 +33,11 @@ class Backoff:
         """Note that a session of this length ended (0: the attempt failed)."""
         self.failures = 1 if lasted_s >= self.stable_s else self.failures + 1
 
+    def handed_over(self, lasted_s: float) -> None:
+        """Note that a session of this length ended because we wanted another one."""
+        if lasted_s >= self.stable_s:
+            self.failures = 0
+
     def refused(self) -> None:
         """Note that the broker does not want us: only a person can change that, so knock slowly."""
         self.failures = _DOUBLINGS

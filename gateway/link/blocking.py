@@ -44,3 +44,46 @@ def _settling(future: asyncio.Future[_T], work: Callable[[], _T]) -> Callable[[]
         return partial(future.set_result, work())
     except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
         return partial(future.set_exception, error)
+
+
+class Lane:
+    """For work that may hang: one at a time, so that what is stuck costs one thread and no more.
+
+    Attributes:
+        stuck: What was begun and has not ended yet, in words; "" if there is nothing.
+    """
+
+    def __init__(self) -> None:
+        self.stuck = ""
+
+    async def run(
+        self, what: str, work: Callable[[], _T], limit_s: float, if_late: Callable[[], None] | None = None
+    ) -> _T:
+        """Run it in a thread; return or raise what it does.
+
+        Args:
+            what: Names it.
+            work: Raises nothing but Exceptions.
+            limit_s: It is not waited for any longer; nothing else is begun before it has ended.
+            if_late: Called in the loop when the work ends and nobody waits for it any more.
+
+        Raises:
+            TimeoutError: It takes longer, or what was begun before has not ended; `stuck` says which.
+        """
+        if self.stuck:
+            raise TimeoutError(self.stuck)
+        loop = asyncio.get_running_loop()
+        self.stuck = what
+
+        def whole() -> _T:
+            try:
+                return work()
+            finally:
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(self._ended)
+
+        async with asyncio.timeout(limit_s):
+            return await run_blocking(whole, if_late)
+
+    def _ended(self) -> None:
+        self.stuck = ""

@@ -6,17 +6,22 @@ from typing import Literal
 
 from gateway.errors import ConfigError
 
+DEFAULT_PORT = 8883
+"""MQTT over TLS, as registered with IANA."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The session with the broker. Without `[link]` the gateway protects the building all the same.
 
+    What is not given comes from the enrolment (`reed-gateway enrol`).
+
     Args:
         host: Name or address of the broker; its certificate must carry it.
-        port: TCP port for MQTT over TLS.
+        port: TCP port for MQTT over TLS; only with `host`.
         ca_file: PEM; the authority that signed the broker's certificate.
-        cert_file: PEM; our certificate, its common name is the gateway id.
-        key_file: PEM; the key of our certificate, without a password.
+        cert_file: PEM; our certificate, its common name is the gateway id; only with all the others.
+        key_file: PEM; the key of our certificate, without a password; only with all the others.
         command_key_file: PEM; public key (P-256) of the cloud. May hold several while keys change.
         receipts: "cloud" keeps a message until the cloud says that its database holds it; "broker" only
             until the broker has acknowledged it.
@@ -31,12 +36,12 @@ class Config:
         snapshot_every_s: The present state is sent at least this often, and after each connect.
     """
 
-    host: str
-    port: int = 8883
-    ca_file: Path
-    cert_file: Path
-    key_file: Path
-    command_key_file: Path
+    host: str | None = None
+    port: int = DEFAULT_PORT
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    command_key_file: Path | None = None
     receipts: Literal["cloud", "broker"] = "cloud"
     in_flight: int = 20
     replay_per_s: float = 200.0
@@ -66,7 +71,18 @@ class Config:
             for key, value, low, high in ranges
             if not low <= value <= high
         ]
-        if not self.host.strip():
+        if self.host is None and self.port != DEFAULT_PORT:
+            problems.append(("port", "belongs to a host; give link.host, too"))
+        elif self.host is not None and not self.host.strip():
             problems.append(("host", "is empty; give the broker's name or address"))
+        if self.cert_file is not None or self.key_file is not None:
+            together = ("host", "ca_file", "cert_file", "key_file", "command_key_file")
+            missing = [key for key in together if getattr(self, key) is None]
+            problems += [(key, "missing; a certificate that is not enrolled needs it") for key in missing]
         if problems:
             raise ConfigError(*problems)
+
+    @property
+    def has_own_pair(self) -> bool:
+        """Certificate and key are files that the configuration names, not those of the enrolment."""
+        return self.cert_file is not None

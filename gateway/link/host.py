@@ -1,11 +1,13 @@
 """What the link needs of the rest of the gateway."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.domain.commands import Command
 from gateway.domain.model import Json
 from gateway.domain.ports import Emit, Outbox
+from gateway.link.blocking import Lane
+from gateway.link.credentials import Credentials
 from gateway.link.wire import Origin, Stamp
 
 
@@ -20,6 +22,8 @@ class Host:
         emit: Hand an event to the core.
         execute: Carry out `AnswerRequest` and `Publish`: encode and queue them.
         now: Both clocks.
+        credentials: Provides what a session is let in with.
+        lane: What may hang runs in it; one for all links of this process.
     """
 
     origin: Origin
@@ -28,3 +32,5 @@ class Host:
     emit: Emit
     execute: Callable[[Command], None]
     now: Callable[[], Stamp]
+    credentials: Credentials
+    lane: Lane = field(default_factory=Lane)

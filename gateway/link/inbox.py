@@ -40,6 +40,10 @@ class Inbox:
         self._pace = Pace(_REFUSALS_PER_S, _REFUSALS_BURST)
         self._reported_at_s = -math.inf
 
+    def forget_keys(self) -> None:
+        """Read the cloud's keys anew before the next command is checked."""
+        self._keys.forget()
+
     async def take(self, kind: str, token: bytes, *, retained: bool = False) -> "Receipt | None":
         """Handle one message of the command topics; return it if it is a receipt. Never raises on content."""
         command_id = None

@@ -18,9 +18,13 @@ class CommandKeys:
     thread.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self._keys: list[EllipticCurvePublicKey] = []
+
+    def forget(self) -> None:
+        """Read the file anew for the next command."""
+        self._keys = []
 
     async def payload(self, token: bytes) -> bytes:
         """Return what was signed.
@@ -40,6 +44,8 @@ class CommandKeys:
     def _load(self) -> None:
         jws = importlib.import_module("gateway.link.jws")
         importlib.import_module("gateway.link.command")  # for the inbox, which needs it next
+        if self._path is None:
+            raise CommandError("no_command_key", "neither link.command_key_file nor an enrolment gives one")
         try:
             self._keys = jws.public_keys(self._path.read_bytes())
         except (OSError, ValueError) as error:

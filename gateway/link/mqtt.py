@@ -3,7 +3,8 @@
 Import it late: aiomqtt and paho cost 25 ms and 4 MiB. Beyond aiomqtt 2.3 to 2.5 this adds:
 the reason code of a PUBACK (a broker that refuses is not one that has taken), the broker's limits, a
 connection that fails at once when TLS 1.3 refuses our certificate, TCP_NODELAY (else 40 ms steps), and a
-publish without a task and a timer for each message. A connection that hangs does not hold up the process.
+publish without a task and a timer for each message. A connection that hangs does not hold up the process, and
+who is turned away for who it is gets another error than who meets a broker in trouble.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiomqtt
 from paho.mqtt import client as paho
@@ -21,99 +22,118 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.errors import LinkError
-from gateway.link.blocking import run_blocking
+from gateway.errors import DeniedError, LinkError, TpmError
+from gateway.link import refusal
 from gateway.link.config import Config
+from gateway.link.credentials import Access
+from gateway.link.host import Host
+from gateway.link.lent import LastProblem, Lent
 
 INCOMING_MAX: Final = 64
 """Commands waiting to be looked at; more are dropped, and the cloud repeats what was not answered."""
 COMMAND_MAX_BYTES: Final = 16 * 1024
 CLOSE_S: Final = 2.0
 
-_MESSAGE_REFUSED: Final = frozenset({0x90, 0x95, 0x99})
-"""Topic name invalid, packet too large, payload format invalid: about this message, not about us."""
-_NO_SUBSCRIBERS: Final = 0x10
 _RECEIVE_MAXIMUM: Final = 65535
 _PACKET_MAXIMUM: Final = 268_435_455
+_STEPS: Final = 3
+"""Looking up the name, TCP, TLS: each may take `connect_timeout_s`."""
 
 # paho leaves what its callbacks pass through, and its sockets, untyped
 _Unused = Any
-
-
-class _LastProblem(logging.Handler):
-    """Paho names the cause of a lost connection (a TLS alert, say) in its log and nowhere else."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
 
 
 class Client(aiomqtt.Client):
     """A connection that has not begun; `open` begins it.
 
     Args:
+        config: Times.
+        access: Where to, and with which certificate.
+        host: Who we are, and where what may hang runs.
+        will: Topic and payload.
         on_ack: Called with the number that `send` gave and the reason code of the PUBACK.
 
     Attributes:
         receive_max: So many messages may be in flight, says the broker.
         packet_max_bytes: So long may a packet be, says the broker.
-        refused: The broker answered and does not want us.
+        refused: The broker answered, does not want us, and is not likely to change its mind soon.
+        on_end: Called with the reason, if the connection ends by itself once the broker has let us in.
     """
 
     def __init__(
         self,
         config: Config,
-        gateway_id: str,
-        context: ssl.SSLContext,
+        access: Access,
+        host: Host,
         will: tuple[str, bytes],
         on_ack: Callable[[int, ReasonCode], None],
     ) -> None:
         self.receive_max = _RECEIVE_MAXIMUM
         self.packet_max_bytes = _PACKET_MAXIMUM
         self.refused = False
+        self.on_end: Callable[[LinkError], None] = lambda _error: None
+        self._in_tpm, self._release_key = access.in_tpm, access.release
+        self._lane = host.lane
+        self._lent = Lent(access.context)
+        self._connecting = False
+        self._connect_limit_s = config.connect_timeout_s * _STEPS
+        self._code = 0  # of a CONNACK that refuses, or of a DISCONNECT from the broker
         self._on_ack = on_ack
         self._writing = False
         self._thread = threading.get_ident()
-        self._problem = _LastProblem()
+        self._problem = LastProblem()
         logger = logging.Logger("reed.mqtt", logging.ERROR)  # noqa: LOG001  # ours alone, not in the tree
         logger.addHandler(self._problem)
         super().__init__(
-            config.host,
-            config.port,
-            identifier=gateway_id,
+            access.host,
+            access.port,
+            identifier=host.origin.gateway,
             protocol=aiomqtt.ProtocolVersion.V5,
             will=aiomqtt.Will(*will, qos=1),
             timeout=config.connect_timeout_s,
             keepalive=config.keepalive_s,
             max_queued_incoming_messages=INCOMING_MAX,
             max_inflight_messages=0,  # we bound it ourselves, and paho then skips a search at each ack
-            tls_context=context,
+            tls_context=cast("ssl.SSLContext", self._lent),
             logger=logger,
         )
         self._client.connect_timeout = config.connect_timeout_s
 
     async def open(self) -> None:
-        """Connect, as __aenter__ would but not in asyncio's executor. Raises LinkError."""
+        """Connect, as __aenter__ would but not in asyncio's executor.
+
+        Raises:
+            DeniedError: The broker turns us away for who we are.
+            TpmError: Our key did not do its part.
+            LinkError: Everything else.
+        """
         try:
-            await run_blocking(self._connect, if_late=self.drop)
+            await self._lane.run(
+                f"connecting to {self._where}", self._connect, self._connect_limit_s, self.drop
+            )
             connected = self._client.socket()
             if isinstance(connected, socket.socket):  # None if the broker was quicker to hang up
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._wait_for(self._connected, timeout=None)
         except (aiomqtt.MqttError, OSError, ValueError) as error:  # ValueError: a name that cannot be one
+            explained = self._explain_opening(error)
             self.drop()
-            raise LinkError(self._explain(error)) from None
+            raise explained from None
         except BaseException:
             self.drop()
             raise
 
     def _connect(self) -> None:
-        wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-        wanted.MaximumPacketSize = COMMAND_MAX_BYTES + 1024
-        self._client.connect(self._hostname, self._port, self._keepalive, clean_start=True, properties=wanted)
+        self._connecting = True
+        try:
+            wanted = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+            wanted.MaximumPacketSize = COMMAND_MAX_BYTES + 1024
+            self._client.connect(
+                self._hostname, self._port, self._keepalive, clean_start=True, properties=wanted
+            )
+        finally:
+            self._release_key()
+            self._connecting = False
 
     async def close(self) -> None:
         """Say goodbye, for a bounded time; the broker then does not publish our will."""
@@ -123,43 +143,76 @@ class Client(aiomqtt.Client):
         self.drop()
 
     def drop(self) -> None:
-        """Close the socket, whatever state it is in."""
+        """Close the socket, whatever state it is in; one that a thread still works with, when that ends."""
         self._client._sock_close()  # noqa: SLF001  # paho has no public way that cannot wait
+        if not self._connecting:
+            self._lent.give_back()
         if self._disconnected.done() and not self._disconnected.cancelled():
             self._disconnected.exception()  # seen: asyncio need not complain
 
     async def hear(self, topic: str) -> None:
-        """Subscribe. Raises LinkError."""
+        """Subscribe. Raises DeniedError, LinkError."""
         try:
             (reason,) = await self.subscribe(topic, qos=1)
         except aiomqtt.MqttError as error:
-            raise LinkError(self._explain(error)) from None
+            raise self._explain(error) from None
         if isinstance(reason, ReasonCode) and reason.is_failure:
-            raise LinkError(
-                f"the broker refuses the subscription to {topic}: {reason}; check its access rules"
-            )
+            problem = f"{self._where}: it refuses the subscription to {topic}: {reason}"
+            if refusal.by_code(reason.value):
+                raise DeniedError(problem)
+            raise LinkError(f"{problem}; check its access rules")
 
     async def next_command(self) -> aiomqtt.Message:
-        """Return the next incoming message. Raises LinkError when the connection ends."""
+        """Return the next incoming message. Raises DeniedError, LinkError when the connection ends."""
         try:
             return await anext(self.messages)
         except aiomqtt.MqttError as error:
-            raise LinkError(self._explain(error.__cause__ or error)) from None
+            raise self._explain(error.__cause__ or error) from None
 
     def send(self, topic: str, payload: bytes) -> int:
-        """Begin a QoS 1 publish without blocking and return its number for `on_ack`. Raises LinkError."""
+        """Begin a QoS 1 publish without blocking and return its number for `on_ack`.
+
+        Raises:
+            DeniedError: The connection has ended because we are not allowed to have it.
+            LinkError: It has ended for another reason.
+        """
         self._writing = True
         info = self._client.publish(topic, payload, 1)
         self._writing = False
         self._write()
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise LinkError(f"cannot publish: {paho.error_string(info.rc)}")
+            raise self._explain(LinkError(f"cannot publish: {paho.error_string(info.rc)}"))
         return info.mid
 
-    def _explain(self, error: BaseException) -> str:
-        detail, self._problem.text = self._problem.text, ""
-        where = f"broker {self._hostname}:{self._port}"
-        return f"{where}: {error} ({detail})" if detail else f"{where}: {error}"
+    @property
+    def _where(self) -> str:
+        return f"broker {self._hostname}:{self._port}"
+
+    def _explain_opening(self, error: BaseException) -> LinkError | TpmError:
+        cause = self._problem.cause
+        if self._in_tpm and (
+            refusal.is_our_key(error) or refusal.is_our_key(cause) or self._hangs_in_handshake
+        ):
+            reason = str(error) or "no answer in time"
+            return TpmError(f"the key in the TPM did not do its part in TLS: {reason}")
+        if isinstance(error, TimeoutError) and self._lane.stuck:
+            return LinkError(f"{self._lane.stuck} has not ended yet")
+        return self._explain(error)
+
+    def _explain(self, error: BaseException) -> LinkError:
+        """Return what ended the connection: who we are, or anything else."""
+        detail, cause = self._problem.text, self._problem.cause
+        for seen in (error, cause):
+            why, expired = refusal.by_alert(seen)
+            if why:
+                return DeniedError(f"{self._where}: {why}", expired=expired)
+        if refusal.by_code(self._code):
+            return DeniedError(f"{self._where}: it does not let us in: {error}")
+        return LinkError(f"{self._where}: {error} ({detail})" if detail else f"{self._where}: {error}")
+
+    @property
+    def _hangs_in_handshake(self) -> bool:
+        return self._connecting and self._lent.is_used
 
     def _on_connect(
         self,
@@ -169,7 +222,9 @@ class Client(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        self.refused = reason_code.is_failure
+        if reason_code.is_failure:
+            self._code = reason_code.value
+            self.refused = not refusal.may_pass(reason_code.value)
         self.receive_max = getattr(properties, "ReceiveMaximum", _RECEIVE_MAXIMUM)
         self.packet_max_bytes = getattr(properties, "MaximumPacketSize", _PACKET_MAXIMUM)
         super()._on_connect(client, userdata, flags, reason_code, properties)
@@ -182,11 +237,21 @@ class Client(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._code = self._code or reason_code.value
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
         if not self._connected.done():  # aiomqtt would wait for its timeout
             self._connected.set_exception(
                 aiomqtt.MqttCodeError(reason_code, "Connection ended before CONNACK")
             )
+        elif reason_code.is_failure and not self._connected.cancelled() and not self._connected.exception():
+            self._end(aiomqtt.MqttCodeError(reason_code, "Unexpected disconnection"))
+
+    def _end(self, error: aiomqtt.MqttError) -> None:
+        for waiting in self._pending_subscribes.values():  # aiomqtt would wait for its timeout
+            if not waiting.done():
+                waiting.set_exception(error)
+        self.on_end(self._explain(error))
 
     def _on_publish(
         self,
@@ -220,13 +285,3 @@ class Client(aiomqtt.Client):
         except Exception as error:  # noqa: BLE001  # whatever it is, this connection is over
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
-
-
-def was_heard(reason: ReasonCode) -> bool:
-    """Whether the broker had a subscriber to pass the message on to (not every broker tells)."""
-    return reason.value != _NO_SUBSCRIBERS
-
-
-def about_message(reason: ReasonCode) -> bool:
-    """Whether the broker refused this one message, rather than us or everything."""
-    return reason.value in _MESSAGE_REFUSED

@@ -2,7 +2,8 @@
 
     take --> [ room? pace? window? ] --> send --> PUBACK --> outbox.published --> receipt --> outbox.received
 
-Sending pauses after each 0.1 ms, so that a valve never waits for a burst of ours.
+Sending pauses after each 0.1 ms, so that a valve never waits for a burst of ours. A session that hands over
+to the next one takes nothing new and ends when all that it sent is confirmed: then nothing is sent twice.
 """
 
 import asyncio
@@ -12,15 +13,15 @@ from typing import Final
 
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.domain.model import Channel
 from gateway.domain.ports import MessageId, OutboxRow
-from gateway.errors import LinkError
-from gateway.link import mqtt, snapshot, tls, wire
-from gateway.link.blocking import run_blocking
+from gateway.errors import DeniedError, LinkError
+from gateway.link import mqtt, refusal, wire
 from gateway.link.config import Config
+from gateway.link.credentials import Access
 from gateway.link.host import Host
 from gateway.link.inbox import Inbox
 from gateway.link.pace import Pace
+from gateway.link.state import State
 from gateway.link.suspects import Suspects
 from gateway.link.window import Window
 
@@ -28,6 +29,8 @@ _LOOK_IDLE_S: Final = 5.0
 _LOOK_BUSY_S: Final = 0.5
 _PACKET_OVERHEAD_BYTES: Final = 256
 _FAREWELL_S: Final = 1.0
+_HAND_OVER_S: Final = 5.0
+"""A cloud that does not confirm within this time gets some messages twice."""
 _SLICE_S: Final = 0.0001
 """After so long the loop looks at everything else."""
 _BURST_S: Final = 0.1
@@ -40,13 +43,15 @@ class Session:
     Attributes:
         healthy: The broker works for us, so a later cut may be the fault of a message.
         greeted: The cloud may believe that we are online.
+        is_open: The broker has let us in and taken the present state.
     """
 
     def __init__(self, config: Config, host: Host, inbox: Inbox, suspects: Suspects) -> None:
         self.healthy = False
         self.greeted = False
+        self.is_open = False
         self._config, self._host, self._inbox, self._suspects = config, host, inbox, suspects
-        self._number = int(host.now().mono_s * 1000)
+        self._state = State(host)
         self._loop = asyncio.get_running_loop()
         self._flight: dict[int, tuple[MessageId | None, float]] = {}
         self._room = asyncio.Event()
@@ -56,7 +61,8 @@ class Session:
         self._window = Window(config.unreceipted_max if confirms else 0, config.receipt_timeout_s)
         self._pace = Pace(config.replay_per_s, max(1.0, config.replay_per_s * _BURST_S))
         self._failure: LinkError | None = None
-        self._failed = asyncio.Event()
+        self._over = asyncio.Event()
+        self._leaving = asyncio.Event()
         self._client: mqtt.Client | None = None
 
     @property
@@ -69,27 +75,41 @@ class Session:
         """The broker answered CONNECT and does not want us."""
         return self._client is not None and self._client.refused
 
-    async def open(self) -> None:
-        """Connect, listen for commands, have the present state acknowledged. Raises LinkError."""
-        context = await run_blocking(partial(tls.context, self._config))
-        gateway = self._host.origin.gateway
-        will = (self._topic(Channel.STATE), self._status(online=False, reason="lost"))
-        self._client = mqtt.Client(self._config, gateway, context, will, self._acknowledged)
+    async def open(self, access: Access) -> None:
+        """Connect, listen for commands, have the present state acknowledged.
+
+        Raises:
+            DeniedError: The broker turns us away for who we are.
+            TpmError: Our key did not do its part.
+            LinkError: Everything else.
+        """
+        host, state = self._host, self._state
+        gateway = host.origin.gateway
+        will = (state.topic, state.status(online=False, reason="lost"))
+        self._client = mqtt.Client(self._config, access, host, will, self._acknowledged)
+        self._client.on_end = self._fail  # also while nobody waits for a message
         await self._client.open()
         await self._client.hear(wire.command_topic(gateway, "#"))
         await self._say_state()
         self.greeted = True
-        await self._send(self._topic(Channel.STATE), self._status(online=True, reason="connected"))
+        await self._send(state.topic, state.status(online=True, reason="connected"))
         await self._settle(self._config.ack_timeout_s)
+        self.is_open = True
+
+    def hand_over(self) -> None:
+        """Let `run` return as soon as all that was sent is confirmed, or after a bounded time."""
+        self._leaving.set()
 
     async def run(self) -> None:
-        """Serve until cancelled. Raises LinkError when the session breaks."""
-        parts = {"drain": self._drain, "listen": self._listen, "watch": self._watch}
+        """Serve until cancelled or told to hand over. Raises DeniedError, LinkError when it breaks."""
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(self._guard(part), name=f"link-{name}") for name, part in parts.items()
+                tasks.create_task(self._guard(part), name=f"link{part.__name__}")
+                for part in (self._drain, self._listen, self._watch)
             ]
-            await self._failed.wait()
+            drain = running[0]
+            running.append(tasks.create_task(self._guard(partial(self._leave, drain)), name="link_leave"))
+            await self._over.wait()
             for task in running:
                 task.cancel()
         if self._failure is not None:
@@ -104,8 +124,19 @@ class Session:
 
     def _fail(self, error: LinkError) -> None:
         self._failure = self._failure or error
-        self._failed.set()
+        self._over.set()
         self._room.set()
+
+    async def _leave(self, drain: "asyncio.Task[None]") -> None:
+        await self._leaving.wait()
+        drain.cancel()  # what it has taken and not sent is put back
+        try:
+            async with asyncio.timeout(_HAND_OVER_S):
+                while self._flight or len(self._window):
+                    await self._more_room()
+        except TimeoutError:
+            pass  # the cloud is away; it will know the copies
+        self._over.set()
 
     async def close(self, reason: str | None) -> None:
         """End the connection; with a reason, say it first (for a bounded time). Never raises LinkError."""
@@ -120,7 +151,7 @@ class Session:
     async def _say_goodbye(self, client: mqtt.Client, reason: str) -> None:
         try:
             async with asyncio.timeout(_FAREWELL_S):
-                await self._send(self._topic(Channel.STATE), self._status(online=False, reason=reason))
+                await self._send(self._state.topic, self._state.status(online=False, reason=reason))
                 await self._settle(_FAREWELL_S)
         except (LinkError, TimeoutError):
             client.drop()
@@ -152,7 +183,7 @@ class Session:
         if len(row.payload) + _PACKET_OVERHEAD_BYTES > self._connected.packet_max_bytes:
             self._host.outbox.set_aside(row.id, f"larger than the broker takes: {len(row.payload)} bytes")
             return
-        await self._send(self._topic(row.channel), row.payload, row.id)
+        await self._send(wire.up_topic(self._host.origin.gateway, row.channel), row.payload, row.id)
 
     async def _allowance(self) -> int:
         """Return how many messages may be taken now; at least one."""
@@ -204,7 +235,7 @@ class Session:
         self.healthy = True
         if message is not None:
             self._suspects.delivered(message)
-            self._window.published(message, self._loop.time(), heard=mqtt.was_heard(reason))
+            self._window.published(message, self._loop.time(), heard=refusal.was_heard(reason.value))
             if not self._taken:
                 self._loop.call_soon(self._tell_store)  # one call for all that came in one packet
             self._taken.append(message)
@@ -216,11 +247,12 @@ class Session:
         self._host.outbox.published(taken)
 
     def _refused(self, message: MessageId | None, reason: ReasonCode) -> None:
-        if message is not None and mqtt.about_message(reason):
+        if message is not None and refusal.about_message(reason.value):
             self._host.outbox.set_aside(message, f"the broker refuses it: {reason}")
             return
-        question = f"may {self._host.origin.gateway} write to {self._topic(Channel.STATE)}?"
-        self._fail(LinkError(f"the broker refuses what we publish: {reason}; {question}"))
+        question = f"may {self._host.origin.gateway} write to {self._state.topic}?"
+        problem = f"the broker refuses what we publish: {reason}; {question}"
+        self._fail(DeniedError(problem) if refusal.by_code(reason.value) else LinkError(problem))
 
     # --- in -----------------------------------------------------------------------------------------
 
@@ -261,18 +293,6 @@ class Session:
             self._host.outbox.put_back()
             self._room.set()
 
-    # --- state --------------------------------------------------------------------------------------
-
     async def _say_state(self) -> None:
-        most_bytes = min(snapshot.PART_MAX_BYTES, self._connected.packet_max_bytes // 2)
-        stamp = self._host.now()  # the parts of one snapshot share it
-        for body in snapshot.parts(self._host.snapshot(), most_bytes):
-            payload = wire.encode(self._host.origin, None, "snapshot", body, stamp)
-            await self._send(self._topic(Channel.STATE), payload)
-
-    def _status(self, *, online: bool, reason: str) -> bytes:
-        body = wire.status_body(online=online, session=self._number, reason=reason)
-        return wire.encode(self._host.origin, None, "status", body, self._host.now())
-
-    def _topic(self, channel: Channel) -> str:
-        return wire.up_topic(self._host.origin.gateway, channel)
+        for payload in self._state.snapshot(self._connected.packet_max_bytes):
+            await self._send(self._state.topic, payload)

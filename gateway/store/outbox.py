@@ -79,6 +79,8 @@ class Outbox:
         self._leaving: dict[MessageId, Channel] = {}
         self._session = 0
         self._seq = 0
+        self.delivered = 0
+        """Messages that came to their end at the cloud (or the broker, if that is enough), since the start."""
         self._more = asyncio.Event()
 
     @property
@@ -207,12 +209,14 @@ class Outbox:
             self._committer.hurry()
 
     def _delivered(self, row: OutboxRow) -> None:
+        self.delivered += 1
         is_ours = row.id.epoch == self._epoch
         if not is_ours or self._ram.drop(row.channel, row.id.seq):
             self._committer.pending.deleted.add((row.channel, row.id))
             self._leaving[row.id] = row.channel
 
     def _confirmed(self, ids: Sequence[MessageId]) -> None:
+        self.delivered += len(ids)
         for message in ids:
             channel = self._unconfirmed.pop(message)
             if message.epoch != self._epoch or not self._ram.waits(channel, message.seq):

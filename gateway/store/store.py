@@ -216,6 +216,7 @@ class Store:
             "epoch": self.epoch,
             "seq": self._outbox.seq,
             "queued": {channel.name.lower(): self._outbox.queued(channel) for channel in Channel},
+            "delivered": self._outbox.delivered,
             "delivered_on_disk": self._outbox.leaving,
             "in_flight": self._outbox.in_flight,
             "in_ram": self._ram.count,

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.cli.demo import devca
+from tests.fakes.enrolment import Enrolment
 from tests.fakes.house import CONFIG, House, house
 
 HEAVY = {"msgspec", "cryptography", "jwt", "rich", "bleak", "pydantic"}
@@ -49,6 +50,23 @@ def test_an_idle_gateway_with_wired_sensors_and_a_link_loads_nothing_heavy(tmp_p
             "paho.mqtt.client",
         } <= loaded
         assert not HEAVY & {name.partition(".")[0] for name in loaded}
+        assert home.stop() == 0
+
+
+def test_an_enrolled_gateway_loads_no_more_than_it_needs_to_use_its_certificate(tmp_path: Path):
+    ca = devca.ensure(tmp_path / "ca", "house-7")
+    with house(tmp_path) as home, closing(socket.create_server(("127.0.0.1", 0))) as broker:
+        broker.settimeout(15)
+        Enrolment(ca, tmp_path / "state" / "identity").enrol(broker.getsockname()[1], "localhost")
+        home.config_file.write_text(f"{CONFIG}[link]\n")
+        home.start(PYTHONPROFILEIMPORTTIME="1")
+        broker.accept()[0].close()
+
+        loaded = imported(home)
+
+        assert {"gateway.identity.slots", "gateway.identity.tls", "paho.mqtt.client"} <= loaded
+        assert not {*HEAVY, "tpm2_pytss"} & {name.partition(".")[0] for name in loaded}
+        assert not {"gateway.identity.rotation", "gateway.identity.est"} & loaded
         assert home.stop() == 0
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from gateway.cli.demo.cloud import Cloud
 from gateway.config.read import read
+from gateway.control.client import Client
+from gateway.errors import ControlError
 from gateway.sim.hands import Dry, Leak
 from tests.fakes.broker import Broker, DevCa, needs_mosquitto, running_broker
 from tests.fakes.cloud import running_cloud
@@ -119,3 +121,14 @@ async def test_reload_begins_a_new_session_with_renewed_files(world: World):
     sessions = [a.message["body"]["session"] for a in world.cloud.arrivals if a.message["kind"] == "status"]
     assert sessions == sorted(sessions)
     assert len(set(sessions)) > 1
+
+
+async def test_a_gateway_with_a_certificate_of_its_own_wants_no_enrolment(world: World):
+    await world.run(world.house.start)
+    await world.cloud.until(lambda cloud: cloud.status() == (True, "connected"))
+
+    with (
+        Client(world.house.folder / "run" / "org.reed.Gateway") as client,
+        pytest.raises(ControlError, match="names cert_file and key_file"),
+    ):
+        await asyncio.to_thread(client.call, "UseIdentity")

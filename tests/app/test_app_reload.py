@@ -43,6 +43,13 @@ def test_link_and_control_change_at_once_and_the_site_with_a_restart(config: Con
     assert changes(config, new, files_changed=False) == Changes(("control", "link"), ("site",))
 
 
+def test_the_way_to_the_tpm_changes_at_once_and_what_is_enrolled_needs_no_reload(config: Config):
+    moved = replace(config, identity=replace(config.identity, tcti="device:/dev/tpmrm1"), link=LinkConfig())
+
+    assert changes(config, moved, files_changed=False) == Changes(("link", "identity"), ())
+    assert marks(moved.link) == {}
+
+
 def test_renewed_file_begins_a_new_session(config: Config):
     assert changes(config, config, files_changed=True) == Changes(("link",), ())
 

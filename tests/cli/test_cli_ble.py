@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gateway.__main__ import main
-from gateway.cli.ble import adopt as adopt_module
+from gateway.cli import config_file
 from gateway.cli.ble import ears
 from gateway.cli.ble.adopt import adopt
 from gateway.config.read import read
@@ -241,6 +241,39 @@ def test_a_key_is_proven_on_a_frame_that_was_just_heard(air: Air, config: Path):
     assert read(config).site.sensors["sump"].keyed
 
 
+def test_a_key_may_be_kept_as_a_secret_and_the_configuration_only_speaks_of_it(
+    air: Air, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "run").mkdir()
+    folders = 'id = "hq-01"\nstate_dir = "state"\nruntime_dir = "run"'
+    text = CONFIG.replace('id = "hq-01"', folders) + "[identity]\nallow_software_key = true\n"
+    config.write_text(text.replace("[identity]", '[identity]\nkey = "software"'))
+    street(air)
+    options = ("--key", KEY, "--secret", "--id", "sump", "--zone", "plant-room", "--no-walk-test")
+
+    assert learn(config, KEYED, *options) == 0
+
+    assert KEY not in config.read_text()
+    assert read(config).sensors["sump"].config.key == "secret:sump"
+    assert "secret sump is NOT sealed: this gateway has no TPM" in capsys.readouterr().out
+    opened = tmp_path / "run" / "secrets" / "sump"
+    assert opened.read_text() == KEY
+
+    assert _scanned(config, capsys) == (True, "")
+    opened.unlink()
+    closed = "encrypted, its key is the secret sump, which is not open; run: reed-gateway secret open"
+    assert _scanned(config, capsys) == (None, closed)
+
+
+def _scanned(config: Path, capsys: pytest.CaptureFixture[str]) -> tuple[bool | None, str]:
+    """What a scan says of the keyed sensor: wet, and what is wrong."""
+    capsys.readouterr()
+    assert main(["ble", "scan", "--seconds", "2", "--config", str(config), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["sensors"]
+    return next((seen["wet"], seen["problem"]) for seen in told if seen["address"] == KEYED)
+
+
 def test_a_result_that_would_be_wrong_never_takes_the_place_of_the_old(air: Air, config: Path):
     street(air)
     # an array of tables is legal TOML, but no sensor can be added to it
@@ -305,7 +338,7 @@ def test_what_somebody_wrote_meanwhile_is_never_overwritten(config: Path, old: s
 def test_a_change_while_the_new_text_is_checked_is_never_overwritten(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(adopt_module, "read", lambda _path: config.write_text("# by an editor"))
+    monkeypatch.setattr(config_file, "read", lambda _path: config.write_text("# by an editor"))
 
     with pytest.raises(StoreError, match="was changed by somebody else"):
         adopt(config, "sump", NEW, "plant-room")
@@ -316,7 +349,7 @@ def test_an_interruption_leaves_the_file_and_nothing_beside_it(config: Path, mon
     def interrupted(_path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(adopt_module, "read", interrupted)
+    monkeypatch.setattr(config_file, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         adopt(config, "sump", NEW, "plant-room")
 
@@ -480,6 +513,8 @@ def test_a_person_is_asked_for_everything_and_may_choose_from_a_list(air: Air, c
         terminal.press("1\n")
         terminal.until("its name")
         terminal.press("Sump\n")
+        terminal.until("keep its key as a secret")
+        terminal.press("n\n")
         terminal.until("restart the gateway now")
         terminal.press("n\n")
         terminal.until("walk-test bthome-0002 now")

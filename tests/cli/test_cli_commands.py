@@ -47,6 +47,22 @@ def test_status_shows_zones_valves_and_alarms(reed: Callable[..., tuple[int, str
         assert words in out
 
 
+@pytest.mark.parametrize(
+    ("denied", "words"),
+    [
+        ("", "link down for 1 min 30 s (not enrolled; run: reed-gateway enrol), clock"),
+        ("it is revoked", "link DENIED by the cloud for 1 min 30 s (it is revoked)"),
+    ],
+)
+def test_status_says_why_there_is_no_session_with_the_cloud(
+    reed: Callable[..., tuple[int, str, str]], gateway: Served, denied: str, words: str
+):
+    detail = "not enrolled; run: reed-gateway enrol"
+    gateway.gateway.state["link"] = {"state": "down", "since_s": 90.0, "detail": detail, "denied": denied}
+
+    assert words in reed("status")[1]
+
+
 @pytest.mark.parametrize("supervised", [True, False])
 def test_only_what_nobody_watches_is_shown_as_unsupervised(
     reed: Callable[..., tuple[int, str, str]], gateway: Served, supervised: bool

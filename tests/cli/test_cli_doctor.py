@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,10 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.__main__ import main
-from gateway.cli.checks import building, cloud, host
+from gateway.cli.checks import building, cloud, enrolled, host
 from gateway.cli.checks.finding import Verdict
+from gateway.cli.demo import devca
+from gateway.config.model import Config
+from gateway.config.read import read
 from gateway.link.config import Config as LinkConfig
+from tests.fakes.broker import Broker, needs_mosquitto
+from tests.fakes.enrolment import Enrolment, Revocations, read_again
 from tests.fakes.gateway import Served, served
+from tests.fakes.house import CONFIG
 from tests.fakes.view import example_view
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -129,6 +136,53 @@ def test_impaired_parts_are_found():
     assert "down for 33 min 20 s: refused" in texts
     assert "main: out of service" in texts
     assert any("not trusted" in text for text in texts)
+
+
+def test_a_gateway_that_the_cloud_turns_away_is_a_failure_with_the_reason():
+    view = example_view()
+    view["link"] = {"state": "down", "since_s": 60.0, "detail": "x", "denied": "our certificate is revoked"}
+
+    (finding,) = [finding for finding in building.inspect(view) if finding.check == "link"]
+
+    assert finding.verdict is Verdict.FAIL
+    assert finding.text == "denied by the cloud for 1 min: our certificate is revoked"
+
+
+@pytest.fixture
+def enrolled_config(tmp_path: Path) -> Config:
+    file = tmp_path / "gateway.toml"
+    file.write_text(f"{CONFIG}\n[link]\n")
+    return read(file)
+
+
+def test_a_gateway_that_is_not_enrolled_is_told_how(enrolled_config: Config):
+    (finding,) = enrolled.inspect(enrolled_config, datetime.now(UTC))
+
+    assert (finding.verdict, finding.check) == (Verdict.FAIL, "identity")
+    assert "reed-gateway enrol" in finding.advice
+
+
+@needs_mosquitto
+@pytest.mark.broker
+def test_an_enrolment_is_looked_at_as_the_gateway_uses_it(enrolled_config: Config, tmp_path: Path):
+    ca = devca.ensure(tmp_path / "ca", "house-7")
+    revocations = Revocations(ca, tmp_path / "crl.pem")
+    enrolment = Enrolment(ca, enrolled_config.gateway.identity_dir)
+    with Broker(ca, tmp_path / "broker", extra=revocations.line) as broker:
+        pair = enrolment.enrol(broker.port)
+        found = {finding.check: finding for finding in enrolled.inspect(enrolled_config, datetime.now(UTC))}
+        assert (found["identity"].verdict, found["broker"].verdict) == (Verdict.WARN, Verdict.OK)
+        assert "lies in a file" in found["identity"].text
+        assert "renewal" not in found
+
+        enrolment.slots.reject(enrolment.renew(), "the broker says no")
+        revocations.revoke(pair)
+        read_again(broker)
+        time.sleep(0.1)
+        found = {finding.check: finding for finding in enrolled.inspect(enrolled_config, datetime.now(UTC))}
+        assert "rejected: the broker says no" in found["renewal"].text
+        assert "our certificate is revoked" in found["broker"].text
+        assert found["broker"].verdict is Verdict.FAIL
 
 
 def test_a_wrong_configuration_names_every_problem(tmp_path: Path):

@@ -215,6 +215,13 @@ def test_meter_that_needs_somebody_stays_when_there_is_no_room():
     assert "THROUGH A VALVE" in drawn(view, (80, 24))
 
 
+def test_header_says_if_the_cloud_turns_us_away():
+    view = example_view()
+    view["link"] = {"state": "down", "since_s": 60.0, "detail": "x", "denied": "revoked"}
+
+    assert "link DENIED 1 min" in drawn(view, (80, 24))
+
+
 def test_header_says_if_nobody_is_there():
     assert "occupied" not in drawn(example_view(), (80, 24))
     assert "unoccupied" in drawn(example_view() | {"occupancy": "unoccupied"}, (80, 24))

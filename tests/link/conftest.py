@@ -12,9 +12,12 @@ from gateway.domain.events import Event, LinkChanged
 from gateway.domain.model import Channel, Json
 from gateway.link import wire
 from gateway.link.backoff import Backoff
+from gateway.link.blocking import Lane
 from gateway.link.config import Config
+from gateway.link.credentials import Credentials
 from gateway.link.host import Host
 from gateway.link.link import Link
+from gateway.link.tls import Files
 from gateway.link.wire import Origin, Stamp
 from tests.fakes.broker import Broker, DevCa, running_broker
 from tests.fakes.outbox import MemoryOutbox
@@ -27,6 +30,8 @@ class Site:
     """Stands where core and app are: keeps the events, queues the messages."""
 
     outbox: MemoryOutbox
+    credentials: Credentials | None = None
+    lane: Lane = field(default_factory=Lane)
     events: list[Event] = field(default_factory=list)
     view: dict[str, Json] = field(default_factory=lambda: {"state": "normal", "zones": {}})
     clock_trusted: bool = True
@@ -42,6 +47,8 @@ class Site:
             emit=self.events.append,
             execute=self.execute,
             now=self.now,
+            credentials=self.credentials or Files(Config()),
+            lane=self.lane,
         )
 
     def now(self) -> Stamp:
@@ -92,7 +99,10 @@ def quick() -> Backoff:
 
 
 def make_link(site: Site, ca: DevCa, broker: Broker, **changes: object) -> Link:
-    return Link(link_config(ca, broker, **changes), site.host, quick())
+    config = link_config(ca, broker, **changes)
+    if site.credentials is None:
+        site.credentials = Files(config, lambda: site.clock_trusted)
+    return Link(config, site.host, quick())
 
 
 @pytest.fixture(scope="module")

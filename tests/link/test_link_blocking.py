@@ -16,9 +16,9 @@ from gateway.cli.demo.devca import DevCa
 from gateway.errors import LinkError
 from gateway.link.blocking import run_blocking
 from gateway.link.mqtt import Client
-from gateway.link.tls import context
+from gateway.link.tls import Files
 from tests.fakes.broker import Broker, needs_mosquitto
-from tests.link.conftest import link_config
+from tests.link.conftest import Site, link_config
 
 # paho leaves the socket of a failed TLS handshake to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket")
@@ -83,11 +83,12 @@ def test_work_that_never_ends_does_not_keep_the_process():
 
 @pytest.mark.broker
 @needs_mosquitto
-async def test_stop_while_a_broker_keeps_silent_is_immediate(ca: DevCa, broker: Broker):
+async def test_stop_while_a_broker_keeps_silent_is_immediate(site: Site, ca: DevCa, broker: Broker):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.setblocking(False)
         config = link_config(ca, broker, port=silent.getsockname()[1], connect_timeout_s=1.0)
-        client = Client(config, ca.gateway_id, context(config), ("t", b"will"), lambda _mid, _reason: None)
+        access = Files(config).make()
+        client = Client(config, access, site.host, ("t", b"will"), lambda _mid, _reason: None)
         task = asyncio.get_running_loop().create_task(client.open())
         loop = asyncio.get_running_loop()
         accepted, _ = await loop.sock_accept(silent)
@@ -108,9 +109,10 @@ async def test_stop_while_a_broker_keeps_silent_is_immediate(ca: DevCa, broker: 
 @pytest.mark.broker
 @needs_mosquitto
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, "broker.invalid"])
-async def test_name_that_leads_nowhere_is_a_link_error(ca: DevCa, broker: Broker, host: str):
+async def test_name_that_leads_nowhere_is_a_link_error(site: Site, ca: DevCa, broker: Broker, host: str):
     config = link_config(ca, broker, host=host)
-    client = Client(config, ca.gateway_id, context(config), ("t", b"will"), lambda _mid, _reason: None)
+    access = Files(config).make()
+    client = Client(config, access, site.host, ("t", b"will"), lambda _mid, _reason: None)
 
     with pytest.raises(LinkError, match=host.replace(".", r"\.")):
         await client.open()

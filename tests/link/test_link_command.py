@@ -172,7 +172,7 @@ def ca(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 async def cloud(ca: DevCa):
-    return Cloud(ca, "127.0.0.1", 1)
+    return Cloud(ca.cloud, "127.0.0.1", 1)
 
 
 @pytest.fixture

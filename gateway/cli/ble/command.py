@@ -42,6 +42,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     learn.add_argument("--id", help="its id in the configuration")
     learn.add_argument("--name", help="its name for people")
     learn.add_argument("--zone", help="id of the zone that it belongs to")
+    secret = learn.add_mutually_exclusive_group()
+    secret.add_argument(
+        "--secret", action="store_true", default=None, help="keep the key sealed, not in the configuration"
+    )
+    secret.add_argument("--no-secret", dest="secret", action="store_false", help="do not")
     restart = learn.add_mutually_exclusive_group()
     restart.add_argument(
         "--restart", action="store_true", default=None, help="restart the gateway afterwards"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gateway.app.sensor_secrets import folders, revealed
 from gateway.cli.ble.trouble import NO_ANSWER, trouble
 from gateway.config.model import Config
 from gateway.domain.model import Reading
@@ -66,10 +67,17 @@ class Known:
         self._kinds: dict[str, Sensor[Any]] = {kind: one for kind, one in loaded.items() if one.claims}
         self._ids: dict[str, str] = {}
         self._keys: dict[str, bytes | None] = {}
+        self._closed: dict[str, str] = {}
+        opened = folders(config) if config else ()
         for sensor_id, entry in (config.sensors if config else {}).items():
-            if (address := getattr(entry.config, "address", None)) is not None:
-                self._ids[parse_address(address)] = sensor_id
-                self._keys[parse_address(address)] = parse_key(getattr(entry.config, "key", ""))
+            if (written := getattr(entry.config, "address", None)) is None:
+                continue
+            address = parse_address(written)
+            self._ids[address] = sensor_id
+            try:
+                self._keys[address] = parse_key(getattr(revealed(entry.config, opened), "key", ""))
+            except DriverError as error:
+                self._closed[address] = str(error)
 
     def look(self, advert: Advert) -> Seen:
         """Return what can be said of an advertisement."""
@@ -91,7 +99,8 @@ class Known:
             reading = self.read(advert, kind, self._keys.get(advert.address))
         except DecodeError as error:
             encrypted = self._is_encrypted(advert, kind)
-            problem = "encrypted, needs a key" if encrypted else str(error)
+            closed = self._closed.get(advert.address, "needs a key")
+            problem = f"encrypted, {closed}" if encrypted else str(error)
             return Seen(advert=advert, kind=kind, encrypted=encrypted, problem=problem, sensor_id=sensor_id)
         if reading.authentic is False:
             problem = "encrypted with another key than configured, or forged"

@@ -6,11 +6,13 @@ import subprocess
 import time
 from typing import Any
 
+from gateway.cli import secret
 from gateway.cli.access import connect, get_view
-from gateway.cli.ble.adopt import adopt, check_writable
+from gateway.cli.ble.adopt import adopt
 from gateway.cli.ble.ears import Known, Seen
 from gateway.cli.ble.find import find
 from gateway.cli.ble.questions import ask, choose, yes
+from gateway.cli.config_file import check_writable
 from gateway.cli.walk_test import reports
 from gateway.config.model import Config
 from gateway.config.read import read
@@ -42,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     sensor_id = _sensor_id(args, config, seen)
     zone_id = _zone_id(args, config)
     name = _name(args, sensor_id)
+    if key and _wants_secret(args):
+        key = _kept(config, sensor_id, key)
     keys = {"kind": seen.kind, "name": name, "address": address, "key": key}
     backup = adopt(args.config, sensor_id, {key: value for key, value in keys.items() if value}, zone_id)
     print(f"{args.config}: [sensor.{sensor_id}] added, in zone {zone_id}; the old file is {backup}")
@@ -81,6 +85,19 @@ def _key(args: argparse.Namespace, known: Known, seen: Seen) -> str:
         return str(args.key)
     print(f"{seen.advert.address} sends encrypted")
     return ask("--key", "its key, 32 hexadecimal digits", wrong=wrong)
+
+
+def _wants_secret(args: argparse.Namespace) -> bool:
+    question = "keep its key as a secret, sealed by the TPM, and not in the configuration"
+    return bool(args.secret) or (args.secret is None and yes(question))
+
+
+def _kept(config: Config, sensor_id: str, key: str) -> str:
+    """Keep the key as a secret, and return what speaks of it in the configuration. Raises IdentityError."""
+    by = secret.keep(config, sensor_id, key)
+    if by != "tpm":
+        print(f"secret {sensor_id} is NOT sealed: this gateway has no TPM")
+    return f"secret:{sensor_id}"
 
 
 def _check_given(args: argparse.Namespace, config: Config) -> None:

@@ -39,6 +39,9 @@ def _link(view: Mapping[str, Any]) -> Finding:
     link = view["link"]
     state, since_s = link.get("state"), link.get("since_s") or 0.0
     text = f"{state} for {duration(since_s)}" + (f": {link['detail']}" if link.get("detail") else "")
+    if link.get("denied"):
+        denied = f"denied by the cloud for {duration(since_s)}: {link['denied']}"
+        return fail("link", denied, "ask whoever runs the cloud; messages are kept meanwhile")
     match state:
         case "up":
             return ok("link", text)

@@ -1,4 +1,7 @@
-"""A real mosquitto on a loopback port: mutual TLS, and each gateway reaches only its own topics."""
+"""A real mosquitto on a loopback port for tests and benchmarks: mutual TLS, each gateway its own topics only.
+
+The demo's broker is the one that `reed-cloud run` administers.
+"""
 
 import contextlib
 import os
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import Self
 
 from gateway.cli.demo.devca import CLOUD_NAME, DevCa
-from gateway.cli.demo.process import tied
 from gateway.errors import LinkError
 
 _START_S = 5.0
@@ -72,12 +74,9 @@ class Broker:
     Args:
         port: On loopback; a free one by default.
         extra: Further lines of its configuration.
-        is_tied: It ends with us, even if we are killed; then `start` is for the main thread.
     """
 
-    def __init__(
-        self, ca: DevCa, folder: Path, port: int | None = None, extra: str = "", *, is_tied: bool = False
-    ) -> None:
+    def __init__(self, ca: DevCa, folder: Path, port: int | None = None, extra: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.host = "127.0.0.1"
         self.port = port or free_port()
@@ -87,7 +86,6 @@ class Broker:
         self._acl_file.write_text(ACL)
         self._acl_file.chmod(0o600)
         self._config_file.write_text(config_text(ca, self._acl_file, self.port) + extra)
-        self._is_tied = is_tied
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -105,7 +103,7 @@ class Broker:
         command = [program, "-c", str(self._config_file)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own arguments only
-                tied(command) if self._is_tied else command, stdout=log, stderr=log, start_new_session=True
+                command, stdout=log, stderr=log, start_new_session=True
             )
         deadline_s = time.monotonic() + _START_S
         while time.monotonic() < deadline_s:

@@ -19,7 +19,7 @@ import aiomqtt
 import jwt
 
 from gateway.app.apart import run_apart
-from gateway.cli.demo.devca import CLOUD_NAME, DevCa
+from gateway.cli.demo.credentials import Credentials
 from gateway.errors import DecodeError, LinkError
 from gateway.link import envelope, wire
 
@@ -75,15 +75,15 @@ class Cloud:
         receipts: Whether to send receipts.
     """
 
-    def __init__(self, ca: DevCa, host: str, port: int, *, receipts: bool = True) -> None:
+    def __init__(self, own: Credentials, host: str, port: int, *, receipts: bool = True) -> None:
         self.held: dict[tuple[str, int, int], Message] = {}
         self.arrivals: list[Arrival] = []
         self.copies: Counter[tuple[str, int, int]] = Counter()
         self.unreadable = 0
         self.seen: defaultdict[tuple[str, int], Seen] = defaultdict(Seen)
         self.receipts = receipts
-        self._ca, self._host, self._port = ca, host, port
-        self._command_key = ca.command_private_key_file.read_bytes()
+        self._own, self._host, self._port = own, host, port
+        self._command_key = own.command_key_file.read_bytes()
         self._client: aiomqtt.Client | None = None
         self._unconfirmed: set[tuple[str, int]] = set()
         self._changed = asyncio.Condition()
@@ -99,9 +99,9 @@ class Cloud:
             await self._session()
 
     async def _session(self) -> None:
-        context = ssl.create_default_context(cafile=str(self._ca.ca_file))
-        context.load_cert_chain(self._ca.cert_file(CLOUD_NAME), self._ca.key_file(CLOUD_NAME))
-        identifier = f"{CLOUD_NAME}-{secrets.token_hex(4)}"
+        context = ssl.create_default_context(cafile=str(self._own.ca_file))
+        context.load_cert_chain(self._own.cert_file, self._own.key_file)
+        identifier = f"{self._own.name}-{secrets.token_hex(4)}"
         async with aiomqtt.Client(
             self._host,
             self._port,
@@ -179,7 +179,7 @@ class Cloud:
         claims: dict[str, Any] = {
             "v": wire.VERSION,
             "id": secrets.token_urlsafe(12),
-            "gateway": self._ca.gateway_id,
+            "gateway": self._own.gateway_id,
             "kind": kind,
             "issued_at": now,
             "not_after": now + 60,
@@ -200,7 +200,7 @@ class Cloud:
         """Put bytes on the gateway's command topic. Raises LinkError."""
         if self._client is None:
             raise LinkError("the cloud has no session with the broker now; try again")
-        await self._client.publish(wire.command_topic(self._ca.gateway_id, kind), payload, qos=1)
+        await self._client.publish(wire.command_topic(self._own.gateway_id, kind), payload, qos=1)
 
     def answers(self, command_id: str) -> list[tuple[str, str]]:
         """Return (state, reason) of every answer to this command so far, in order."""

@@ -1,6 +1,7 @@
-"""A certificate authority for demos and tests: everything that a broker, a gateway and a cloud need.
+"""A certificate authority for tests and benchmarks: everything that a broker, a gateway and a cloud need.
 
-Never for production: its keys lie beside its certificates. Enrolment takes its place there.
+The demo does without: there the gateway enrols, as everywhere else. This one is for where nothing but the
+gateway's own tree is to be had. Never for production: its keys lie beside its certificates.
 """
 
 import os
@@ -14,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from gateway.cli.demo.credentials import Credentials
 
 VALID_FOR = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=7)
@@ -52,6 +55,18 @@ class DevCa:
     def key_file(self, name: str) -> Path:
         """The key that belongs to `cert_file`."""
         return self.folder / f"{name}.key.pem"
+
+    @property
+    def cloud(self) -> Credentials:
+        """What the cloud's own client needs."""
+        return Credentials(
+            name=CLOUD_NAME,
+            gateway_id=self.gateway_id,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file(CLOUD_NAME),
+            key_file=self.key_file(CLOUD_NAME),
+            command_key_file=self.command_private_key_file,
+        )
 
     def issue(
         self,

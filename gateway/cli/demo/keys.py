@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gateway.cli.demo import remote
-from gateway.cli.demo.stage import Stage
+from gateway.cli.demo.stage import GATEWAY_ID, Stage
 from gateway.control.client import Client
 from gateway.errors import ControlError, GatewayError
 from gateway.sim.hands import Dry, Leak, Press
 
-HINTS = "l leak  d dry  bBv push  n net  k kill  r reset  o open  c shut  a ack  q quit"
+HINTS = "l leak  d dry  b push  n net  k kill  x deny  r reset  o open  c shut  q quit"
 """For a terminal of 80 columns."""
 
 LONG_HINTS = (
-    "l leak  d dry  b short B long v very long press  n network  k kill -9  r reset  o open  c close  "
-    "a acknowledge  q quit"
+    "l leak  d dry  b short B long v very long press  n network  k kill -9  x deny  r reset  o open  "
+    "c close  a acknowledge  q quit"
 )
 
 _ORDER = ("kitchen", "main", "server-room")
@@ -48,6 +48,7 @@ class Hands:
             "v": lambda: self._press("very long", override.very_long_s + _MARGIN_S),
             "n": self._network,
             "k": self._kill,
+            "x": self._deny,
             "r": self._reset,
             "o": self._open,
         }
@@ -95,6 +96,14 @@ class Hands:
     async def _kill(self) -> None:
         await self._stage.gateway.kill()
         self._say("kill -9 of the gateway; it is started again after a second, as by systemd")
+
+    async def _deny(self) -> None:
+        """Deny the gateway, or take that back, as an operator of the cloud does."""
+        is_denied = bool((await self._stage.gateway.view())["link"]["denied"])
+        verb = "grant" if is_denied else "deny"
+        await self._stage.control.ask("gateway", verb, GATEWAY_ID, "--reason", "a key of the demo")
+        after = "it comes back within seconds" if is_denied else "x grants it again"
+        self._say(f"reed-cloud gateway {verb} {GATEWAY_ID}; {after}")
 
     async def _reset(self) -> None:
         """Reset what is latched and acknowledge the rest, as somebody at this machine may."""

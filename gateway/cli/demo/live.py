@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.layout import Layout
 from rich.live import Live
 
-from gateway.cli.demo import world
+from gateway.cli.demo import enrolment, world
 from gateway.cli.demo.keys import HINTS, LONG_HINTS, Hands
 from gateway.cli.demo.place import Place
 from gateway.cli.demo.stage import Stage, running_stage
@@ -26,12 +26,13 @@ async def show(place: Place, tell: Teller) -> None:
     """Set the scene and show it until a person quits. Raises GatewayError."""
     tell.act("The scene is set")
     async with running_stage(place, tell) as stage:
+        await enrolment.enrols(stage, tell)
         feed = Feed(place.control_socket)
         try:
             await _Screen(stage, feed).run()
         finally:
             feed.close()
-    tell.note(f"Configuration, certificates, state and logs: {place.folder}")
+    tell.note(f"Configuration, the cloud's home, state and logs: {place.folder}")
 
 
 class _Screen:

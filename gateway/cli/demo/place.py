@@ -21,7 +21,7 @@ class Place:
     """Where the demo keeps what.
 
     Args:
-        folder: Certificates, logs, configuration and state.
+        folder: The cloud's home, logs, configuration and state.
         runtime: Sockets; elsewhere if paths in `folder` would be too long for them.
     """
 
@@ -34,14 +34,9 @@ class Place:
         return self.folder / "state"
 
     @property
-    def certificates(self) -> Path:
-        """The development CA; kept from demo to demo."""
-        return self.folder / "ca"
-
-    @property
-    def broker(self) -> Path:
-        """Mosquitto's configuration and log."""
-        return self.folder / "broker"
+    def cloud(self) -> Path:
+        """The home of `reed-cloud`, with its authority; kept from demo to demo."""
+        return self.folder / "cloud"
 
     @property
     def config_file(self) -> Path:
@@ -57,6 +52,11 @@ class Place:
     def notify_socket(self) -> Path:
         """Where the gateway tells that it is ready."""
         return self.runtime / "notify"
+
+    @property
+    def cloud_notify_socket(self) -> Path:
+        """Where the cloud tells that it is ready."""
+        return self.runtime / "cloud-notify"
 
     @property
     def control_socket(self) -> Path:
@@ -115,7 +115,7 @@ def _runtime(folder: Path) -> Iterator[Path]:
 
 
 def _clear(place: Place) -> None:
-    """Take away what an earlier demo left; its certificates stay."""
+    """Take away what an earlier demo left; its cloud stays."""
     for stale in (place.state, place.runtime):
         if stale.exists():
             shutil.rmtree(stale)

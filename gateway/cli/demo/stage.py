@@ -1,14 +1,15 @@
-"""Sets the scene: certificates, broker, network, cloud, building, gateway; and takes all of it down again.
+"""Sets the scene: control plane, network, cloud end, building, gateway; and takes all of it down again.
 
-building <--- lines, radio ---> gateway ---> relay ---> mosquitto <--- cloud end
-(process)                      (process)   (can be cut) (process)      (in here)
+                                  +--- enrols, renews ---> nginx, EST    } reed-cloud run
+building <--- lines, radio ---> gateway ---> relay ---> mosquitto        } (processes)
+(process)                      (process)   (can be cut)     ^
+                                                            +--- cloud end (in here)
 """
 
 import asyncio
 import grp
 import json
 import os
-import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -18,10 +19,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from gateway.cli.demo import devca, process
-from gateway.cli.demo.broker import Broker, find_mosquitto
+from gateway.cli.demo import process
 from gateway.cli.demo.cloud import Cloud
-from gateway.cli.demo.devca import DevCa
+from gateway.cli.demo.control_plane import BROKER_HOST, ControlPlane, check_installed
 from gateway.cli.demo.place import Place
 from gateway.cli.demo.relay import Relay, running_relay
 from gateway.cli.demo.service import Service
@@ -29,7 +29,7 @@ from gateway.cli.demo.tell import Teller
 from gateway.cli.demo.witness import Witness
 from gateway.config.model import Config
 from gateway.config.read import read
-from gateway.errors import ControlError, DemoError, DriverError, GatewayError, LinkError
+from gateway.errors import ControlError, DemoError, DriverError, GatewayError
 
 GATEWAY_ID = "demo"
 PLAN_FILE = Path(__file__).with_name("building.toml")
@@ -51,7 +51,7 @@ class Stage:
 
     place: Place
     config: Config
-    ca: DevCa
+    control: ControlPlane
     relay: Relay
     cloud: Cloud
     building: Witness
@@ -105,58 +105,54 @@ async def running_stage(place: Place, tell: Teller) -> AsyncIterator[Stage]:
     Raises:
         GatewayError: Something did not start (or is left, which is a bug); what had started was ended.
     """
-    if find_mosquitto() is None:
-        raise LinkError("mosquitto is missing; install it with: apt install mosquitto")
+    check_installed()
     pids: list[int] = []
     try:
         async with AsyncExitStack() as closing:
-            with tell.step("certificates of a development CA"):
-                ca = devca.ensure(place.certificates, GATEWAY_ID)
-            broker = Broker(ca, place.broker, is_tied=True)
-            closing.callback(broker.stop, signal.SIGTERM)
-            with tell.step("mosquitto listens; a client without a certificate is turned away"):
-                broker.start()
-                pids.append(broker.pid)
-                await _refuses_strangers(ca, broker)
-            relay = await closing.enter_async_context(running_relay(broker.host, broker.port))
-            config = _configure(place, ca, relay)
+            control = await _govern(place, tell, closing, pids)
+            relay = await closing.enter_async_context(running_relay(BROKER_HOST, control.broker_port))
+            config = _configure(place, relay)
             with tell.step("the simulated building stands"):
                 building = await _build(place, closing, pids)
             stage = Stage(
                 place=place,
                 config=config,
-                ca=ca,
+                control=control,
                 relay=relay,
-                cloud=Cloud(ca, broker.host, broker.port),
+                cloud=Cloud(control.ingest(GATEWAY_ID), BROKER_HOST, control.admin_port),
                 building=building,
                 gateway=Service(place, pids),
             )
-            async with _running(building.run, stage.cloud.run, stage.gateway.run):
-                await _greet(stage, tell)
+            async with _running(control.watch, building.run, stage.cloud.run, stage.gateway.run):
+                with tell.step("the gateway is READY, counted from the start of its process") as step:
+                    step.took_s = await stage.gateway.until_ready()
                 yield stage
     finally:
-        left = [pid for pid in pids if process.is_alive(pid)]
+        left = await process.still_alive(pids)
         if left:
             raise DemoError(f"still running: {', '.join(map(str, left))}")
     tell.tick(f"nothing is left running: {len(pids)} processes have ended")
 
 
-async def _greet(stage: Stage, tell: Teller) -> None:
-    with tell.step("the gateway is READY, counted from the start of its process") as step:
-        step.took_s = await stage.gateway.until_ready()
-    with tell.step("its session with the broker is up, the cloud knows the state"):
-        await stage.until_view(lambda view: view["link"]["state"] == "up", "the link to come up")
-        await stage.until_cloud(
-            lambda cloud: cloud.status() == (True, "connected"), "the gateway to be online"
-        )
+async def _govern(place: Place, tell: Teller, closing: AsyncExitStack, pids: list[int]) -> ControlPlane:
+    """Have authority, broker and enrolment."""
+    control = ControlPlane(place)
+    kept = control.is_set_up
+    with tell.step("the authority of an earlier demo" if kept else "reed-cloud init: root, intermediate"):
+        await control.set_up()
+    with tell.step("reed-cloud run: mosquitto, nginx and application answer"):
+        await closing.enter_async_context(control.running(pids))
+    with tell.step("the broker turns away a client without a certificate"):
+        await _refuses_strangers(control)
+    return control
 
 
-async def _refuses_strangers(ca: DevCa, broker: Broker) -> None:
+async def _refuses_strangers(control: ControlPlane) -> None:
     """Try it without a certificate. Raises DemoError if the broker takes us."""
-    context = ssl.create_default_context(cafile=str(ca.ca_file))
+    context = ssl.create_default_context(cafile=str(control.roots_file))
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            reader, writer = await asyncio.open_connection(broker.host, broker.port, ssl=context)
+            reader, writer = await asyncio.open_connection(BROKER_HOST, control.broker_port, ssl=context)
             try:
                 # with TLS 1.3 the client's handshake is over before the server has looked for a certificate
                 answer = await reader.read(1)
@@ -184,7 +180,7 @@ async def _build(place: Place, closing: AsyncExitStack, pids: list[int]) -> Witn
     raise DemoError(f"the building does not stand; its last words: {process.last_line(log_file)}")
 
 
-def _configure(place: Place, ca: DevCa, relay: Relay) -> Config:
+def _configure(place: Place, relay: Relay) -> Config:
     """Fill in the gateway's configuration and read it as the gateway will. Raises ConfigError."""
     words = {
         "gateway_id": GATEWAY_ID,
@@ -193,10 +189,6 @@ def _configure(place: Place, ca: DevCa, relay: Relay) -> Config:
         "group": _own_group(),
         "building_socket": place.building_socket,
         "port": relay.port,
-        "ca_file": ca.ca_file,
-        "cert_file": ca.cert_file(GATEWAY_ID),
-        "key_file": ca.key_file(GATEWAY_ID),
-        "command_key_file": ca.command_key_file,
     }
     escaped = {key: json.dumps(str(word), ensure_ascii=False)[1:-1] for key, word in words.items()}
     template = Template(TEMPLATE_FILE.read_text(encoding="utf-8"))

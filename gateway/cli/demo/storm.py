@@ -19,10 +19,17 @@ _MOST_LOOKS = 200
 
 
 class Storm:
-    """Each round makes some ten messages, each of them by a frame on the (simulated) air."""
+    """Each round makes some ten messages, each of them by a frame on the (simulated) air.
 
-    def __init__(self, stage: Stage) -> None:
+    Args:
+        pause_s: After each half of a round.
+        freezes: The room freezes and thaws, too; a freeze is more urgent than a battery.
+    """
+
+    def __init__(self, stage: Stage, pause_s: float = _PAUSE_S, *, freezes: bool = True) -> None:
         self._stage = stage
+        self._pause_s = pause_s
+        self._freezes = freezes
 
     async def until_queued(self, count: int) -> dict[str, Any]:
         """Blow until so many messages wait for the cloud; return the view that says so. Raises DemoError."""
@@ -49,11 +56,12 @@ class Storm:
     async def _round(self) -> None:
         building = self._stage.building
         for percent, degc in (_BAD, _GOOD):
-            await building.poke(Chill(room=_ROOM, degc=degc))
+            if self._freezes:
+                await building.poke(Chill(room=_ROOM, degc=degc))
             for sensor in _SENSORS:
                 await building.poke(Battery(sensor=sensor, percent=percent))
                 await building.poke(Speak(sensor=sensor))
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
 
 def queued(view: dict[str, Any]) -> int:

@@ -17,6 +17,7 @@ _LIGHT = {
     "override": "blinks slowly",
     "alarm": "blinks fast",
     "trouble": "a flash at times",
+    "cloud_denied": "double flashes",
     "countdown": "nearly steady",
     "press_short": "one flash",
     "press_long": "two flashes",

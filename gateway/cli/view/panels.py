@@ -31,6 +31,7 @@ STYLE = {
     "opening": "bold",
     "up": "green",
     "down": "bold red",
+    "DENIED": "bold white on red",
 }
 
 _ZONES_FIRST = ("alarm", "confirming", "wet", "test", "dry")

@@ -70,9 +70,8 @@ def _header(view: Mapping[str, Any] | None, problem: str) -> Text:
     text.append(f" {state.upper()} ", panels.STYLE.get(state, ""))
     link = view["link"]
     since = f" {duration(link['since_s'])}" if link.get("since_s") is not None else ""
-    text.append("  link ").append(
-        f"{link.get('state', '?')}", panels.STYLE.get(link.get("state"), "")
-    ).append(since)
+    word = "DENIED" if link.get("denied") else str(link.get("state", "?"))
+    text.append("  link ").append(word, panels.STYLE.get(word, "")).append(since)
     text.append(f"  outbox {_queued(view['store'])}")
     if view["occupancy"] != "occupied":
         text.append(f"  {view['occupancy']}")

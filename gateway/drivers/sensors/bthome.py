@@ -58,7 +58,8 @@ class Config:
 
     Args:
         address: The sensor's Bluetooth address.
-        key: Its encryption key, 32 hexadecimal digits; with a key, only authentic frames count.
+        key: Its encryption key, 32 hexadecimal digits, or "secret:NAME"; with a key, only authentic frames
+            count.
     """
 
     address: str

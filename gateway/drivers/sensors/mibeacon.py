@@ -46,7 +46,7 @@ class Config:
 
     Args:
         address: The sensor's Bluetooth address.
-        key: Its "bindkey", 32 hexadecimal digits; with a key, only authentic frames count.
+        key: Its "bindkey", 32 hexadecimal digits, or "secret:NAME"; with a key, only authentic frames count.
     """
 
     address: str
