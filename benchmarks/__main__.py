@@ -24,6 +24,8 @@ ALL = (
     "theengs",
     "bluetooth",
     "disk_thread",
+    "deny",
+    "handshake",
 )
 
 

@@ -97,6 +97,7 @@ class Bench:
             emit=emit,
             execute=lambda _: None,
             now=lambda: wire.Stamp(time.monotonic(), time.time(), True),
+            credentials=tls.Files(self._config),
         )
         async with asyncio.TaskGroup() as tasks:
             link = Link(replace(self._config, replay_per_s=replay_per_s), host)

@@ -146,7 +146,7 @@ def _full_mib(run: list[str], place: Site) -> float:
     from gateway.cli.demo.cloud import Cloud  # noqa: PLC0415
 
     async def command() -> None:
-        cloud = Cloud(place.ca, "localhost", place.broker.port)
+        cloud = Cloud(place.ca.cloud, "localhost", place.broker.port)
         cloud.gateway = GATEWAY_ID
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(cloud.run())

@@ -36,7 +36,7 @@ def measure(kills: int = KILLS) -> list[Row]:
 async def _measure(place: Site, kills: int) -> list[Row]:
     rng = random.Random(1)  # noqa: S311 - repeatable, not secret
     promised: set[Promise] = set()
-    cloud = Cloud(place.ca, "localhost", place.broker.port)
+    cloud = Cloud(place.ca.cloud, "localhost", place.broker.port)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(cloud.run())
         for _ in range(kills):

@@ -31,6 +31,7 @@ from gateway.drivers.ble.config import Config as BluetoothConfig
 from gateway.drivers.gpio.config import Config as GpioConfig
 from gateway.drivers.meter import Config as MeterConfig
 from gateway.drivers.modbus.config import Config as SerialConfig
+from gateway.identity.config import Config as IdentityConfig
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
 from gateway.store.config import Config as StoreConfig
@@ -52,6 +53,7 @@ def tables() -> dict[str, str]:
         "adc": _table("adc", AdcConfig),
         "store": _table("store", StoreConfig, without=("receipts",)),
         "link": _table("link", LinkConfig),
+        "identity": _table("identity", IdentityConfig),
         "control": _table("control", ControlConfig),
         "override": _table("override", OverridePolicy),
         "indicator": _table("indicator", IndicatorConfig),

@@ -212,8 +212,40 @@ def test_missing_certificates_are_named(write: Write, problems: Problems):
 
     found = problems(write(more=link))
 
+    assert {"link.ca_file", "link.cert_file", "link.key_file"} == {*found}
     assert "cannot read" in found["link.ca_file"]
-    assert "missing" in found["link.command_key_file"]
+
+
+def test_a_certificate_of_ones_own_needs_everything_that_an_enrolment_would_bring(
+    write: Write, problems: Problems, tmp_path: Path
+):
+    (tmp_path / "c.pem").write_text("x")
+
+    found = problems(write(more='\n[link]\ncert_file = "c.pem"\n'))
+
+    keys = {"link.host", "link.ca_file", "link.key_file", "link.command_key_file"}
+    assert {*found} == keys
+    assert all("missing" in problem for problem in found.values())
+
+
+def test_an_enrolled_gateway_needs_no_more_than_an_empty_table(write: Write):
+    config = read(write(more="\n[link]\n"))
+
+    assert config.link is not None
+    assert not config.link.has_own_pair
+    assert config.gateway.identity_dir == config.gateway.state_dir / "identity"
+
+
+def test_a_port_without_a_host_is_no_broker(write: Write, problems: Problems):
+    found = problems(write(more="\n[link]\nport = 8884\n"))
+
+    assert "link.host" in found["link.port"]
+
+
+def test_a_software_key_must_be_allowed(write: Write, problems: Problems):
+    found = problems(write(more='\n[identity]\nkey = "software"\n'))
+
+    assert "allow_software_key" in found["identity.key"]
 
 
 def test_receipts_of_the_link_hold_for_the_store(write: Write, tmp_path: Path):

@@ -45,7 +45,7 @@ def test_every_method_of_the_interface_is_served(at: Path, gateway: Served):
         assert replies == [
             {"parameters": {"parameter": "surplus"}, "error": "org.varlink.service.InvalidParameter"}
         ] or (replies[0]["error"] == "org.varlink.service.InvalidParameter")
-    assert len(names) == 10
+    assert len(names) == 11
 
 
 def test_a_foreign_varlink_client_can_introspect_and_call(at: Path, gateway: Served):
@@ -223,3 +223,17 @@ def test_null_parameters_are_no_parameters(at: Path, gateway: Served):
     [reply] = raw(at, b'{"method":"org.reed.Gateway.GetView","parameters":null}\0', half_close=True)
 
     assert "view" in reply["parameters"]
+
+
+def test_a_new_certificate_is_looked_for_when_told(client: Client, gateway: Served):
+    assert "looks for its certificate" in client.call("UseIdentity")["detail"]
+    assert gateway.gateway.nudges == 1
+
+
+def test_a_gateway_without_a_cloud_says_so_to_who_brings_a_certificate(client: Client, gateway: Served):
+    gateway.gateway.has_cloud = False
+
+    with pytest.raises(ControlError, match=r"no \[link\]") as caught:
+        client.call("UseIdentity")
+
+    assert caught.value.name == "org.reed.Gateway.NoCloud"

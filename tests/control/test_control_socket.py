@@ -43,7 +43,9 @@ def test_others_may_read_but_only_the_group_actuates(
                     with pytest.raises(ControlError, match="group reed may do this") as caught:
                         connected.call("ActuateValve", valve="main", wish="close")
                     assert caught.value.exit_status == 77
-                    assert gateway.gateway.events == []
+                    with pytest.raises(ControlError, match="group reed may do this"):
+                        connected.call("UseIdentity")
+                    assert (gateway.gateway.events, gateway.gateway.nudges) == ([], 0)
 
 
 @contextmanager

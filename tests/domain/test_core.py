@@ -311,6 +311,42 @@ def test_lost_cloud_is_trouble_after_its_patience_and_clears() -> None:
     assert not stage.is_active("cloud-lost/gateway")
 
 
+def test_a_cloud_that_turns_us_away_is_trouble_at_once_and_until_there_is_a_session() -> None:
+    stage = Stage()
+    stage.handle(LinkChanged(up=False))
+    stage.handle(LinkChanged(up=False, denied="our certificate is revoked"))
+
+    view = stage.core.view(stage.now_s)
+    (alarm,) = [alarm for alarm in view["alarms"] if alarm["id"] == "cloud-denied/gateway"]
+    assert alarm["class"] == "trouble"
+    assert alarm["detail"] == "our certificate is revoked; the building is protected all the same"
+    assert view["indicator"]["led"] == LedPattern.CLOUD_DENIED
+
+    stage.handle(LinkChanged(up=False))
+    stage.wait(1000.0)
+    assert stage.is_active("cloud-denied/gateway")
+    assert "cloud-lost/gateway" not in stage.alarm_ids()
+
+    stage.handle(LinkChanged(up=True))
+    assert not stage.is_active("cloud-denied/gateway")
+
+
+def test_a_broker_out_of_reach_is_no_denial() -> None:
+    stage = Stage()
+    stage.handle(LinkChanged(up=False))
+    stage.wait(1000.0)
+
+    assert stage.is_active("cloud-lost/gateway")
+    assert "cloud-denied/gateway" not in stage.alarm_ids()
+
+
+def test_a_leak_closes_the_valves_of_a_gateway_that_the_cloud_turns_away() -> None:
+    stage = Stage()
+    stage.handle(LinkChanged(up=False, denied="banned"))
+
+    assert SetCoil("main", Coil.CLOSE, True) in stage.wet()
+
+
 def test_failed_adapter_is_trouble_until_it_recovers() -> None:
     stage = Stage()
     stage.handle(AdapterFailed("ble", "no adapter hci0"))

@@ -94,6 +94,14 @@ def test_supervisory_shows_as_override_and_hides_trouble():
     assert shown(BATTERY) == Indicate(LedPattern.TROUBLE, SILENT)
 
 
+def test_a_cloud_that_turns_us_away_has_a_light_of_its_own_over_other_troubles_and_below_all_else():
+    denied = Raise("cloud-denied", "gateway", SignalClass.TROUBLE)
+
+    assert shown(denied, BATTERY) == Indicate(LedPattern.CLOUD_DENIED, SILENT)
+    assert shown(denied, LOCKOUT).led is LedPattern.OVERRIDE
+    assert shown(denied, LEAK).led is LedPattern.ALARM
+
+
 @pytest.mark.parametrize("rhythm", [*RHYTHMS.values(), *(sound for sound in SOUNDS.values() if sound)])
 def test_each_rhythm_is_pairs_of_on_and_off(rhythm: tuple[float, ...]):
     assert len(rhythm) % 2 == 0

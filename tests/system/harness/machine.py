@@ -7,7 +7,6 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from tests.system.harness.tree import REPOSITORY, ready_tree
@@ -46,16 +45,19 @@ class Machine:
     Args:
         folder: An empty folder for its own files.
         name: For messages.
+        tree: What it consists of at the start: a recipe of tests/system.
     """
 
-    def __init__(self, folder: Path, name: str = "machine") -> None:
+    def __init__(self, folder: Path, name: str = "machine", tree: str = "tree") -> None:
         self.name = name
+        self._tree = tree
         self._folder = folder
         self._unshare: subprocess.Popen[bytes] | None = None
         self._first = 0
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
-        tree = ready_tree()
+        tree = ready_tree(self._tree)
         self._folder.mkdir(parents=True, exist_ok=True)
         flags = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--uts", "--ipc"]
         self._unshare = subprocess.Popen(
@@ -76,7 +78,7 @@ class Machine:
             time.sleep(0.01)
         raise RuntimeError(f"the machine {self.name} did not start")
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.power_off()
 
     def power_off(self) -> None:
@@ -85,6 +87,8 @@ class Machine:
             self._unshare.kill()
             self._unshare.wait()
             self._unshare = None
+        for program in self._started:
+            program.wait()
 
     def path(self, inside: str) -> Path:
         """Return where this host sees a file of the machine."""
@@ -106,7 +110,12 @@ class Machine:
         return [*enter, "env", "-i", *(f"{k}={v}" for k, v in settings.items()), *map(str, words)]
 
     def run(
-        self, *words: str | Path, check: bool = True, timeout_s: float = 60.0, stdin: str = "", **environment: str
+        self,
+        *words: str | Path,
+        check: bool = True,
+        timeout_s: float = 60.0,
+        stdin: str = "",
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end and return what it said.
 
@@ -129,12 +138,12 @@ class Machine:
         self, *words: str | Path, output: IO[bytes] | int = subprocess.DEVNULL, **environment: str
     ) -> subprocess.Popen[bytes]:
         """Begin a program that goes on; it ends with the machine at the latest."""
-        return subprocess.Popen(
+        program = subprocess.Popen(
             self.command(*words, **environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env={"PATH": os.environ["PATH"]},
         )
-
-
+        self._started.append(program)
+        return program

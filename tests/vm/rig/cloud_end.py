@@ -26,7 +26,7 @@ class CloudEnd:
         self._broker = Broker(ca, Path(folder) / "broker", port)
         await asyncio.to_thread(self._broker.start)
         if self._cloud is None:
-            self._cloud = Cloud(ca, _HOST, port)
+            self._cloud = Cloud(ca.cloud, _HOST, port)
         self._task = asyncio.create_task(self._cloud.run())  # noqa: TID251  # `stop` ends it
         await self._cloud.until(lambda cloud: cloud.connected, 30.0)
         return {
