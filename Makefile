@@ -12,7 +12,7 @@ help:
 	@echo "make vm-test stories on a virtual Raspberry Pi (QEMU; the first time as root, for its disk)"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make bench   the numbers of docs/performance.md"
-	@echo "make fuzz    coverage-guided fuzzing of the sensor decoders (FUZZ_S seconds each, default 60)"
+	@echo "make fuzz    coverage-guided fuzzing of sensor decoders and enrolment bodies (FUZZ_S seconds each, default 60)"
 
 demo:
 	@./bootstrap run,cloud

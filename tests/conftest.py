@@ -5,4 +5,5 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("reed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("reed")
 
-collect_ignore = ["vm", "system", "tpm"]  # a virtual machine, Debian 13 trees: `make vm-test`, `make system-test`
+# a virtual machine, Debian 13 trees: `make vm-test`, `make system-test`
+collect_ignore = ["vm", "system", "tpm"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -34,6 +34,18 @@ _KEY: Final = "key that is to be certified"
 _AK: Final = "attestation key"
 
 
+class _Right(NamedTuple):
+    """By which right a gateway may have a key certified, once that is proven.
+
+    Only a token `binds` a TPM to the gateway; with a certificate, or an old one (`recovery`), it is the one
+    that is bound already.
+    """
+
+    gateway_id: str
+    binds: bool = False
+    recovery: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Claim:
     """What a TPM says of itself: a maker vouches for `ek`; nothing else is proven yet."""
@@ -47,25 +59,37 @@ class _Claim:
 @answers.endpoint("POST")
 def begin(request: HttpRequest) -> HttpResponse:
     """Return what only this TPM can answer."""
-    token, peer = caller.token(request), caller.peer(request)
-    services.check_token(token.gateway_id, token.secret, peer=peer)
-    with _refusals(token.gateway_id, peer):
+    peer = caller.peer(request)
+    right = _right(request, peer)
+    with _refusals(right.gateway_id, peer):
         claim = _claim(wire.read(answers.body(request, _JSON), wire.AttestationBegin))
-    services.check_ek(token.gateway_id, claim.ek.fingerprint(), peer=peer)
-    return answers.sent_json(_challenge(token.gateway_id, claim))
+    services.check_ek(right.gateway_id, claim.ek.fingerprint(), binds=right.binds, peer=peer)
+    return answers.sent_json(_challenge(right, claim))
 
 
 @answers.endpoint("POST")
 def finish(request: HttpRequest, challenge_id: str) -> HttpResponse:
     """Note the key as attested if the TPM has answered."""
-    token, peer = caller.token(request), caller.peer(request)
-    services.check_token(token.gateway_id, token.secret, peer=peer)
-    with _refusals(token.gateway_id, peer):
+    peer = caller.peer(request)
+    right = _right(request, peer)
+    with _refusals(right.gateway_id, peer):
         answer = wire.read(answers.body(request, _JSON), wire.AttestationAnswer)
-        challenge = _take(challenge_id, token.gateway_id)
+        challenge = _take(challenge_id, right)
         key = _proven(challenge, answer)
-    services.note_attested(token.gateway_id, challenge.ek_fingerprint, key.key_der, peer=peer)
+    services.note_attested(
+        right.gateway_id, challenge.ek_fingerprint, key.key_der, binds=right.binds, peer=peer
+    )
     return answers.nothing()
+
+
+def _right(request: HttpRequest, peer: str) -> _Right:
+    """Return who asks. Raises RefusedError if he could have nothing certified anyway."""
+    if recovery := caller.recovery(request):
+        return _Right(services.check_recovery(recovery, peer=peer).pk, recovery=recovery)
+    if caller.has_only_certificate(request):
+        return _Right(services.check_renewal(caller.certificate(request), peer=peer).pk)
+    token = caller.token(request)
+    return _Right(services.check_token(token.gateway_id, token.secret, peer=peer).pk, binds=True)
 
 
 @contextmanager
@@ -91,12 +115,13 @@ def _claim(said: wire.AttestationBegin) -> _Claim:
     return _Claim(ek, ak, ak_public, key_public)
 
 
-def _challenge(gateway_id: str, claim: _Claim) -> wire.AttestationChallenge:
+def _challenge(right: _Right, claim: _Claim) -> wire.AttestationChallenge:
     secret, nonce = secrets.token_bytes(_SECRET_BYTES), secrets.token_bytes(_NONCE_BYTES)
     credential = make_credential(claim.ek, secret, claim.ak.name)
     challenge = Challenge(
         id=secrets.token_hex(16),
-        gateway_id=gateway_id,
+        gateway_id=right.gateway_id,
+        recovery=right.recovery,
         secret_hash=hashlib.sha256(secret).hexdigest(),
         nonce=nonce,
         ak_public=claim.ak_public,
@@ -112,14 +137,14 @@ def _challenge(gateway_id: str, claim: _Claim) -> wire.AttestationChallenge:
 def _keep(challenge: Challenge) -> None:
     """Put it in the place of the gateway's former one; what nobody answered in time goes, too."""
     with transaction.atomic():
-        Challenge.objects.filter(gateway_id=challenge.gateway_id).delete()
+        Challenge.objects.filter(gateway_id=challenge.gateway_id, recovery=challenge.recovery).delete()
         Challenge.objects.filter(expires_at__lt=parts().now()).delete()
         challenge.save(force_insert=True)
 
 
-def _take(challenge_id: str, gateway_id: str) -> Challenge:
+def _take(challenge_id: str, right: _Right) -> Challenge:
     """Return the challenge, which is used up now, whatever the answer is worth. Raises RefusedError."""
-    found = Challenge.objects.filter(id=challenge_id, gateway_id=gateway_id)
+    found = Challenge.objects.filter(id=challenge_id, gateway_id=right.gateway_id, recovery=right.recovery)
     challenge = found.first()
     deleted, _ = found.delete()
     if challenge is None or not deleted or challenge.expires_at < parts().now():

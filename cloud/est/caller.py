@@ -1,4 +1,4 @@
-"""Who calls: the peer's address, a one-time token, or a client certificate that nginx has verified."""
+"""Who calls: the address; a one-time token, a recovery, or a client certificate that nginx verified."""
 
 import binascii
 import re
@@ -13,6 +13,7 @@ from cloud.errors import RefusedError
 from cloud.est import wire
 
 _GATEWAY_ID: Final = re.compile(r"[a-z0-9-]{1,63}")
+_RECOVERY: Final = re.compile(r"[0-9a-f]{32}")
 _SECRET: Final = re.compile(r"[!-~]{1,200}")
 
 
@@ -46,6 +47,26 @@ def token(request: HttpRequest) -> Token:
     if not _GATEWAY_ID.fullmatch(gateway_id) or not _SECRET.fullmatch(secret):
         raise RefusedError("token-malformed", "this is no token of ours; is it complete?", 401)
     return Token(gateway_id, secret)
+
+
+def recovery(request: HttpRequest) -> str:
+    """Return the id of the recovery that the caller speaks of; "" if he does not.
+
+    Raises:
+        RefusedError: It is no id.
+    """
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "reed-recovery":
+        return ""
+    if not _RECOVERY.fullmatch(value):
+        raise RefusedError("recovery-unknown", "this is no recovery of ours; begin again")
+    return value
+
+
+def has_only_certificate(request: HttpRequest) -> bool:
+    """Return whether nothing but a client certificate says who calls."""
+    is_verified = request.headers.get("X-Reed-Client-Verify") == "SUCCESS"
+    return is_verified and "Authorization" not in request.headers
 
 
 def certificate(request: HttpRequest) -> x509.Certificate:

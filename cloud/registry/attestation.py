@@ -11,23 +11,28 @@ from cloud.registry.models import Attestation, Gateway, Proof
 from cloud.registry.parts import parts
 
 
-def check_ek(gateway_id: str, ek_fingerprint: str, *, peer: str = "") -> None:
+def check_ek(gateway_id: str, ek_fingerprint: str, *, binds: bool = True, peer: str = "") -> None:
     """Go on if the TPM with this endorsement key may speak for the gateway.
 
     Raises:
-        RefusedError: 403 "ek-bound" (it is another gateway's) or "ek-changed" (the gateway showed another).
+        RefusedError: 403 "ek-bound" (it is another gateway's), "ek-changed" (the gateway showed another), or
+            "ek-unbound" (it showed none, and this is not the time to: `binds` is False).
     """
     with audit.refusals("attest", gateway_id, actor="gateway", peer=peer):
-        _check_ek(gateways.find(gateway_id), ek_fingerprint)
+        _check_ek(gateways.find(gateway_id), ek_fingerprint, binds=binds)
 
 
-def note_attested(gateway_id: str, ek_fingerprint: str, public_key_der: bytes, *, peer: str = "") -> None:
-    """Bind the TPM to the gateway and note that this key lies in it; good for one enrolment, for minutes.
+def note_attested(
+    gateway_id: str, ek_fingerprint: str, public_key_der: bytes, *, binds: bool = True, peer: str = ""
+) -> None:
+    """Note that this key lies in the TPM of the gateway; good for one certificate, for minutes.
 
     Args:
         gateway_id: Who proved it.
         ek_fingerprint: SHA-256 of the endorsement key (hexadecimal).
         public_key_der: SubjectPublicKeyInfo of the proven key.
+        binds: The TPM becomes the gateway's if none is yet: only a token, which a person has carried there,
+            says that this is the right one.
         peer: Address of the gateway.
 
     Raises:
@@ -36,7 +41,7 @@ def note_attested(gateway_id: str, ek_fingerprint: str, public_key_der: bytes, *
     key = hashlib.sha256(public_key_der).hexdigest()
     with audit.refusals("attest", gateway_id, actor="gateway", peer=peer), transaction.atomic():
         gateway = gateways.locked(gateway_id)
-        _check_ek(gateway, ek_fingerprint)
+        _check_ek(gateway, ek_fingerprint, binds=binds)
         gateway.ek_fingerprint = ek_fingerprint
         gateway.save(update_fields=["ek_fingerprint"])
         Proof.objects.update_or_create(
@@ -73,7 +78,7 @@ def forget_proof(gateway: Gateway) -> None:
     Proof.objects.filter(gateway=gateway).delete()
 
 
-def _check_ek(gateway: Gateway, ek_fingerprint: str) -> None:
+def _check_ek(gateway: Gateway, ek_fingerprint: str, *, binds: bool) -> None:
     other = Gateway.objects.filter(ek_fingerprint=ek_fingerprint).exclude(pk=gateway.pk).first()
     if other is not None:
         raise RefusedError("ek-bound", f"this TPM belongs to {other.pk}")
@@ -82,3 +87,5 @@ def _check_ek(gateway: Gateway, ek_fingerprint: str) -> None:
             "ek-changed",
             f"{gateway.pk} came with another TPM before; see: reed-cloud gateway replace-hardware",
         )
+    if gateway.ek_fingerprint is None and not binds:
+        raise RefusedError("ek-unbound", f"{gateway.pk} has shown no TPM yet; enrol it with a new token")

@@ -50,11 +50,27 @@ def renew(certificate: x509.Certificate, csr_der: bytes, *, peer: str) -> Chain:
     """
     name = holdings.claimed_name(certificate)
     told = audit.refusals("renew", name, actor="gateway", peer=peer)
-    with told, tries.counted("renew", name, peer):
-        found = holdings.recorded(certificate)
-        if parts().now() >= found.not_after:
-            raise RefusedError("certificate-expired", "this certificate has expired; use recovery")
-        return certify_again("renew", found, csr_der, peer)
+    with told, tries.bounded("renew", name, peer):
+        return certify_again("renew", _unexpired(certificate), csr_der, peer)
+
+
+def check_renewal(certificate: x509.Certificate, *, peer: str) -> Gateway:
+    """Return the gateway that may renew with this certificate: it may prove where its next key lies.
+
+    Raises:
+        RefusedError: 403, as `renew`.
+    """
+    name = holdings.claimed_name(certificate)
+    told = audit.refusals("attest", name, actor="gateway", peer=peer)
+    with told, tries.bounded("attest", name, peer):
+        return _certified_before(_unexpired(certificate))
+
+
+def _unexpired(certificate: x509.Certificate) -> Certificate:
+    found = holdings.recorded(certificate)
+    if parts().now() >= found.not_after:
+        raise RefusedError("certificate-expired", "this certificate has expired; use recovery")
+    return found
 
 
 def certify_again(
@@ -82,6 +98,7 @@ def certify_again(
         _check_holder(found, key)
         use()
         lineage.renewed(found, parts().now())
+        attestation.forget_proof(gateway)
         row = holdings.record(chain, gateway.pk, gateway, found)
         _tell(action, row, peer)
     return chain
@@ -98,14 +115,21 @@ def issue(csr: x509.CertificateSigningRequest, gateway_id: str) -> Chain:
 
 
 def _check_holder(found: Certificate, key: str) -> None:
+    gateway = _certified_before(found)
+    lineage.check_not_too_many(gateway, parts().now())
+    holdings.check_key_is_free(key, gateway.pk)
+    attestation.check_proven(gateway, key)
+
+
+def _certified_before(found: Certificate) -> Gateway:
+    """Return the gateway if this certificate entitles it to another one. Raises RefusedError."""
     gateway = gateways.find(found.name)
     tokens.check_state(gateway)
     if gateway.state != State.ENROLLED:
         raise RefusedError("gateway-expected", f"{gateway.pk} has to enrol with its token")
     holdings.check_not_revoked(found)
     lineage.check_latest(found)
-    lineage.check_not_too_many(gateway, parts().now())
-    holdings.check_key_is_free(key, gateway.pk)
+    return gateway
 
 
 def _check(token: Token, gateway: Gateway, key: str) -> None:

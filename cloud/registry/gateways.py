@@ -8,7 +8,7 @@ from django.db.models import Count
 from cloud.ca.policy import GATEWAY_ID
 from cloud.errors import RefusedError, UnknownError
 from cloud.registry import audit
-from cloud.registry.models import Attestation, Certificate, Gateway, Site, State
+from cloud.registry.models import Attestation, Certificate, Gateway, Proof, Site, State
 from cloud.registry.parts import parts
 
 
@@ -108,6 +108,7 @@ def replace_hardware(gateway_id: str, *, actor: str, reason: str) -> Gateway:
         )
         gateway.ek_fingerprint = None
         gateway.save(update_fields=["ek_fingerprint"])
+        Proof.objects.filter(gateway=gateway).delete()
     return gateway
 
 

@@ -27,8 +27,8 @@ def check_latest(found: Certificate) -> None:
     if found.superseded_at is not None:
         raise RefusedError(
             "certificate-superseded",
-            f"{found.name} has renewed from a later certificate already: this one is a copy's, or the other was; "
-            "find out, then enrol with a new token",
+            f"{found.name} has renewed from a later certificate already: one of the two is a copy's; "
+            "find out which, then enrol with a new token",
         )
 
 

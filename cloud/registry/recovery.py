@@ -45,7 +45,7 @@ def begin_recovery(certificate: x509.Certificate, *, peer: str) -> Recovery:
         RefusedError: 403: not ours, revoked, too old, or its gateway is denied or retired.
     """
     name = holdings.claimed_name(certificate)
-    with audit.refusals("recovery", name, actor="gateway", peer=peer), tries.counted("recovery", name, peer):
+    with audit.refusals("recovery", name, actor="gateway", peer=peer), tries.bounded("recovery", name, peer):
         found = holdings.recorded(certificate)
         _check(found)
         key = check_key(certificate.public_key(), parts().policy)
@@ -62,6 +62,25 @@ def begin_recovery(certificate: x509.Certificate, *, peer: str) -> Recovery:
     return made
 
 
+def check_recovery(recovery_id: str, *, peer: str) -> models.Gateway:
+    """Return the gateway that a recovery is under way for: it may prove where its next key lies.
+
+    Nothing is used up. Who begins a recovery need not hold the old key: the proof says only that the key lies
+    in the TPM that is the gateway's already.
+
+    Raises:
+        RefusedError: 403, as `finish_recovery`.
+    """
+    row = _pending(recovery_id)
+    subject = row.certificate.name if row else audit.clean(recovery_id, 32)
+    told = audit.refusals("attest", subject, actor="gateway", peer=peer)
+    with told, tries.bounded("attest", subject, peer):
+        if row is None:
+            raise _gone()
+        _check(row.certificate)
+        return gateways.find(row.certificate.name)
+
+
 def finish_recovery(recovery_id: str, csr_der: bytes, signature: bytes, *, peer: str) -> enrolment.Chain:
     """Certify the new key of who signed the nonce and the request with the old one; as `enrol`.
 
@@ -72,7 +91,7 @@ def finish_recovery(recovery_id: str, csr_der: bytes, signature: bytes, *, peer:
     row = _pending(recovery_id)
     subject = row.certificate.name if row else audit.clean(recovery_id, 32)
     told = audit.refusals("recovery", subject, actor="gateway", peer=peer)
-    with told, tries.counted("recovery", subject, peer):
+    with told, tries.bounded("recovery", subject, peer):
         if row is None:
             raise _gone()
         _check(row.certificate)

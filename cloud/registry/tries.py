@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from cloud.errors import RefusedError
 from cloud.registry import audit
@@ -27,13 +27,8 @@ def check(gateway_id: str, peer: str) -> None:
     Raises:
         RefusedError: "too-many-tries", status 429.
     """
-    since = _since(parts().now())
-    for key, limit in _limits(gateway_id, peer):
-        if Tries.objects.filter(key=key, since__gt=since, count__gte=limit).exists():
-            wait_min = -(-parts().enrolment.tries_window_s // 60)
-            raise RefusedError(
-                audit.TOO_MANY, f"too many refusals from {peer or 'there'}; wait {wait_min} min", 429
-            )
+    if _are_too_many(gateway_id, peer):
+        raise _too_many(peer)
 
 
 @contextmanager
@@ -51,11 +46,40 @@ def counted(action: str, gateway_id: str, peer: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def bounded(action: str, gateway_id: str, peer: str) -> Iterator[None]:
+    """Count what is refused within, but begin always: who proves a key is not kept out by his neighbours.
+
+    Raises:
+        RefusedError: What is raised within, or as `check` instead of it.
+    """
+    try:
+        yield
+    except RefusedError:
+        if _are_too_many(gateway_id, peer):
+            raise _too_many(peer) from None
+        note(gateway_id, peer, action)
+        raise
+
+
+def _are_too_many(gateway_id: str, peer: str) -> bool:
+    now = parts().now()
+    return any(
+        Tries.objects.filter(key=key, since__gt=_since(now), since__lte=now, count__gte=limit).exists()
+        for key, limit in _limits(gateway_id, peer)
+    )
+
+
+def _too_many(peer: str) -> RefusedError:
+    wait_min = -(-parts().enrolment.tries_window_s // 60)
+    return RefusedError(audit.TOO_MANY, f"too many refusals from {peer or 'there'}; wait {wait_min} min", 429)
+
+
 def note(gateway_id: str, peer: str, action: str = "enrol") -> None:
     """Count a refusal; the one that reaches a limit is told in the audit trail."""
     now = parts().now()
     with transaction.atomic():
-        Tries.objects.filter(since__lte=_since(now)).delete()
+        Tries.objects.filter(Q(since__lte=_since(now)) | Q(since__gt=now)).delete()  # the clock may go back
         for key, limit in _limits(gateway_id, peer):
             Tries.objects.get_or_create(key=key, defaults={"since": now, "count": 0})
             Tries.objects.filter(key=key).update(count=F("count") + 1)

@@ -76,6 +76,12 @@ def _web(home: Home) -> Program:
         "warning",
         "--lifespan",
         "off",
+        # nginx alone says who asks, in headers of ours
+        "--no-proxy-headers",
+        "--no-server-header",
+        # more would wait for the database anyway, and hold memory meanwhile
+        "--limit-concurrency",
+        "64",
     )
     grace = ("--timeout-graceful-shutdown", str(_GRACE_S))
     return Program(

@@ -45,7 +45,7 @@ class Journald:
     def send(self, fields: Mapping[str, str]) -> None:
         """Send one line; before it, how many lines were lost since the last one that was taken."""
         if self._lost:
-            message = f"{self._lost} lines are missing here: the journal did not take them"
+            message = f"lines that the journal did not take, missing here: {self._lost}"
             if not self._sent({"MESSAGE": message, "PRIORITY": "4", "REED_LINES_LOST": str(self._lost)}):
                 self._lost += 1
                 return

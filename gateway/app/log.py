@@ -99,7 +99,7 @@ def fields_of(record: logging.LogRecord, text: str) -> dict[str, str]:
 def _target() -> logging.Handler:
     to_journal = journald.is_stderr()
     if to_journal and os.path.exists(journald.ADDRESS):  # noqa: PTH110  # pathlib only for this
-        return Journal(journald.Journald())
+        return Journal(journald.Journald(journald.ADDRESS))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(journal=to_journal))
     return handler

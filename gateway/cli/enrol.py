@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _token(args: argparse.Namespace) -> str:
     given: str | None = args.token
     if given is not None:
-        return sys.stdin.readline(4096) if given == _FROM_STDIN else given
+        return _from_stdin() if given == _FROM_STDIN else given
     if not sys.stdin.isatty():
         raise ConfigError(("--token", "missing; give the token, or - to read it from standard input"))
     import getpass  # noqa: PLC0415
@@ -69,3 +69,10 @@ def _token(args: argparse.Namespace) -> str:
         return getpass.getpass("token: ")
     except EOFError:  # Ctrl-D
         raise KeyboardInterrupt from None
+
+
+def _from_stdin() -> str:
+    try:
+        return sys.stdin.readline(4096)
+    except UnicodeDecodeError:
+        raise ConfigError(("--token", "what was read from standard input is no text")) from None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gateway.cli.access import connect, show_json
+from gateway.cli.check_config import DEFAULT_PATH
 from gateway.cli.config_file import replace
 from gateway.cli.wall_time import doubt, wall_clock
 from gateway.config.model import Config, GatewayConfig
@@ -49,7 +50,7 @@ def from_file(args: argparse.Namespace) -> int:
         GatewayError: Why not; the file stays.
     """
     path: Path | None = args.file or provisioning.find()
-    if path is None or (args.provisioning and not path.exists()):
+    if path is None or (args.provisioning and not provisioning.is_there(path)):
         return 0
     try:
         wanted = provisioning.read(path)
@@ -96,7 +97,7 @@ def _enrol(args: argparse.Namespace, wanted: Provision) -> None:
 
 def _place(path: Path, gateway_id: str) -> Place:
     """Return what is configured; before there is any configuration, the usual places. Raises ConfigError."""
-    if path.exists():
+    if provisioning.is_there(path) or path != DEFAULT_PATH:
         config = read(path)
         return Place(config.gateway, config.identity, config.store.path, config)
     usual = GatewayConfig(id=gateway_id)
@@ -110,19 +111,23 @@ def _is_enrolled(args: argparse.Namespace, wanted: Provision) -> bool:
 
 def _was_moved(args: argparse.Namespace, wanted: Provision, source: Path) -> bool:
     """Return True if an earlier run has come this far, and was cut off while it cleared up."""
-    return not source.exists() and _is_enrolled(args, wanted)
+    return not provisioning.is_there(source) and _is_enrolled(args, wanted)
 
 
 def _configure(args: argparse.Namespace, source: Path) -> None:
     """Make a file the configuration, unless it is already. Raises ConfigError, StoreError."""
     try:
+        if not source.is_file() and source.exists():
+            raise ConfigError((str(source), "is no file"))
         if source.stat().st_size > MAX_BYTES:
             raise ConfigError((str(source), f"is larger than {MAX_BYTES} bytes; is it the right file?"))
         new = source.read_bytes()
         path = args.config.resolve()
+        if path == source.resolve():  # which is destroyed at the end
+            raise ConfigError((str(source), "is the gateway's configuration itself; leave config_file out"))
         old = path.read_bytes() if path.exists() else b""
     except OSError as error:
-        raise ConfigError((str(source), f"cannot be read: {error.strerror}")) from None
+        raise ConfigError((error.filename or str(source), f"cannot be read: {error.strerror}")) from None
     if new != old:
         replace(path, old, new)
         _sayer(args)("config", f"{path} is what {source} said; {_restarted(args)}")

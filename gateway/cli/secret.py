@@ -95,14 +95,17 @@ def _set(args: argparse.Namespace, config: Config) -> int:
 
 def _asked(name: str) -> str:
     """Return the secret, which never stands on a command line: others could read it there."""
-    if not sys.stdin.isatty():
-        return sys.stdin.read(MAX_BYTES * 4).strip()
     import getpass  # noqa: PLC0415
 
     try:
-        return getpass.getpass(f"{name}: ").strip()
+        from_a_person = sys.stdin.isatty()
+        given = getpass.getpass(f"{name}: ") if from_a_person else sys.stdin.read(MAX_BYTES * 4)
+        given.encode()
     except EOFError:  # Ctrl-D
         raise KeyboardInterrupt from None
+    except UnicodeError:  # whose message would show it
+        raise ConfigError((name, "the secret is no text")) from None
+    return given.strip()
 
 
 def _fits(config: Config, name: str, secret: str) -> None:

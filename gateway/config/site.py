@@ -75,7 +75,8 @@ def _things(reader: Reader, tables: Table, collection: str) -> Iterator[tuple[st
         if not ID.fullmatch(thing_id):
             reader.add(f"{collection}.{shown(thing_id)}", ID_RULE)
         elif not isinstance(table, dict):
-            reader.add(where, f"{shown(table)} is not allowed; it is a table: [{where}]")
+            # the value is not shown: it may be the key of a sensor, one table too high
+            reader.add(where, f"a value is not allowed here; it is a table: [{where}]")
         else:
             yield thing_id, table
 

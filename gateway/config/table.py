@@ -95,7 +95,10 @@ class Reader:
     def _converted(self, name: str, hint: Hint, value: Value) -> Value:
         converted = convert(hint, value)
         if converted is _WRONG:
-            raise Invalid(f"{shown(value)} is not allowed; give {allowed(name, hint)}")
+            is_secret = name == "key" and hint is str
+            raise Invalid(
+                f"{'this' if is_secret else shown(value)} is not allowed; give {allowed(name, hint)}"
+            )
         if isinstance(converted, Path):
             converted = self.folder / converted
             if name.endswith("_file") and not os.access(converted, os.R_OK):

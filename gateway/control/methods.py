@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from gateway.control import varlink
+from gateway.control import metrics, varlink
 from gateway.control.answer import Answers
 from gateway.control.connection import INTERFACE, Method, Ongoing
 from gateway.control.daemon import Daemon
@@ -94,6 +94,7 @@ class Methods:
             "GetView": self._get_view,
             "Watch": self._watch,
             "GetEvents": self._get_events,
+            "GetMetrics": self._get_metrics,
             "ActuateValve": self._actuate_valve,
             "ExerciseValve": self._exercise_valve,
             "AcknowledgeAlarm": self._acknowledge,
@@ -119,6 +120,10 @@ class Methods:
     def _get_events(self, ongoing: Ongoing) -> None:
         wanted = varlink.parse_parameters(ongoing.call, _Events)
         EventStream(ongoing, self._daemon, wanted.limit).start()
+
+    def _get_metrics(self, ongoing: Ongoing) -> None:
+        varlink.parse_parameters(ongoing.call, _Nothing)
+        ongoing.reply({"text": metrics.text(self._daemon)})
 
     def _actuate_valve(self, ongoing: Ongoing) -> None:
         wanted = varlink.parse_parameters(ongoing.call, _Valve)

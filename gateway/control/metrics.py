@@ -29,7 +29,7 @@ _STORE_STATES = ("ok", "failing", "stalled")
 
 def text(daemon: Daemon) -> str:
     """Return everything."""
-    view = daemon.view()
+    view: View = daemon.view()
     parts = (_gateway(view), _alarms(view), _zones(view), _sensors(view), _valves(view), _meters(view))
     more = (_outbox(view["store"]), _link(view["link"]), _process(daemon))
     return "".join(family for part in (*parts, *more) for family in part)

@@ -94,8 +94,8 @@ def public_keys(answer: Answer, pem: str) -> bytes:
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
 
-    blocks = [f"{block.strip()}\n{_KEY_END}\n".encode() for block in pem.split(_KEY_END) if block.strip()]
     try:
+        blocks = [f"{one.strip()}\n{_KEY_END}\n".encode() for one in pem.split(_KEY_END) if one.strip()]
         for block in blocks:
             load_pem_public_key(block)
     except (ValueError, UnsupportedAlgorithm):

@@ -14,6 +14,8 @@ from pathlib import Path
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
+_LOCK = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def write(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     """Make `path` hold `data`; whoever reads it meanwhile sees the old content or the new, whole."""
@@ -42,31 +44,53 @@ def remove(path: Path) -> None:
 
 
 def empty(path: Path) -> None:
-    """Remove every file in a folder."""
-    for file in sorted(path.iterdir()):
-        file.unlink()
-    sync_folder(path)
+    """Remove every file in a folder, which is no link to one."""
+    with _opened_folder(path, os.O_NOFOLLOW) as opened:
+        for name in sorted(os.listdir(opened)):  # noqa: PTH208  # pathlib knows no open folders
+            os.unlink(name, dir_fd=opened)
+        os.fsync(opened)
 
 
 def folder(path: Path) -> None:
-    """Make sure that there is such a folder, which only its owner may enter; its parent must exist."""
+    """Make sure that there is such a folder, which only its owner may enter; its parent must exist.
+
+    One that is there is given to its owner again: whoever made it may have been cut off before.
+    """
     try:
         path.mkdir(PRIVATE_FOLDER)
+        is_new = True
     except FileExistsError:
-        return
-    with _opened_folder(path) as made:
-        _give(made, path.parent)
-    sync_folder(path.parent)
+        is_new = False
+    with _opened_folder(path, os.O_NOFOLLOW) as opened:
+        _give(opened, path.parent)
+    if is_new:
+        sync_folder(path.parent)
 
 
 def open_lock(path: Path) -> int:
     """Open a file to lock, made empty if need be; nothing that it holds must survive."""
     try:
-        return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return os.open(path, _LOCK)
     except FileNotFoundError:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
-        _give(lock, path.parent)
-        return lock
+        _make_lock(path)
+        return os.open(path, _LOCK)
+
+
+def _make_lock(path: Path) -> None:
+    """Make it in one step with its owner: who came in between could otherwise never take it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    try:
+        made = os.open(draft, _LOCK | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        try:
+            _give(made, path.parent)
+        finally:
+            os.close(made)
+        with suppress(FileExistsError):  # somebody else was quicker
+            os.link(draft, path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def sync_folder(path: Path) -> None:
@@ -76,8 +100,8 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _opened_folder(path: Path) -> Iterator[int]:
-    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _opened_folder(path: Path, flags: int = 0) -> Iterator[int]:
+    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags)
     try:
         yield opened
     finally:
@@ -86,15 +110,17 @@ def _opened_folder(path: Path) -> Iterator[int]:
 
 def _replace(path: Path, make: Callable[[Path], None]) -> None:
     draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)  # of somebody who was killed
-    try:
-        make(draft)
-        draft.rename(path)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()  # a full disk needs its space
-        raise
-    sync_folder(path.parent)
+    # not through a link: the daemon's user could lead root away
+    with _opened_folder(path.parent, os.O_NOFOLLOW) as opened:
+        draft.unlink(missing_ok=True)  # of somebody who was killed
+        try:
+            make(draft)
+            draft.rename(path)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()  # a full disk needs its space
+            raise
+        os.fsync(opened)
 
 
 def _write_all(file: int, data: bytes) -> None:
@@ -106,5 +132,6 @@ def _write_all(file: int, data: bytes) -> None:
 def _give(file: int, owner: Path) -> None:
     """Let the file belong to whom the folder belongs to; only root can, and only root needs to."""
     if os.geteuid() == 0:
-        wanted = owner.stat()
-        os.fchown(file, wanted.st_uid, wanted.st_gid)
+        wanted, found = owner.stat(), os.fstat(file)
+        if (found.st_uid, found.st_gid) != (wanted.st_uid, wanted.st_gid):
+            os.fchown(file, wanted.st_uid, wanted.st_gid)

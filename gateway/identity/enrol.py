@@ -84,6 +84,7 @@ class _Enrolment:
         self._where = place(order.url)
         self._keys = open_keys(config)
         self._anchor = slots.folder / "enrol-ca.pem"
+        self._authority: list[bytes] = []
 
     def run(self) -> Enrolled:
         """Go all the way."""
@@ -110,6 +111,7 @@ class _Enrolment:
             raise EnrolmentError(
                 f"{self._where.url} is not the cloud that this token is from; check the address"
             )
+        self._authority = told
         self._say("trust", f"{self._where.url} is the cloud of this token")
         return roots_of(told) + given
 
@@ -197,7 +199,7 @@ class _Enrolment:
         check_time = self._order.now_unix_s is not None
         context = tls.client_context(self._anchor, pair, tcti=self._config.tcti, check_time=check_time)
         try:
-            yield EstClient(self._where.url, context, self._order.timeout_s)
+            yield EstClient(self._where.url, context, self._order.timeout_s, self._authority)
         finally:
             tls.release(context)
 

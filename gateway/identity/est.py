@@ -26,6 +26,9 @@ MAX_BYTES = 256 * 1024
 RECOVERY = b"reed-recovery-v1\0"
 """Leads what the old key signs, so that no other signature can pass for it."""
 
+_PROOF_WANTED = "attestation-"
+"""Begins the reason of a refusal that a proof of the TPM cures."""
+
 _EST = "/.well-known/est"
 _REED = "/reed/v1"
 
@@ -45,6 +48,19 @@ class CloudParameters:
     host: str
     port: int
     command_keys: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Provable:
+    """A key whose place a TPM can prove. The proof costs it seconds: it is given when the cloud asks for it.
+
+    Args:
+        attester: The TPM.
+        key_file: The key that is to be certified.
+    """
+
+    attester: "Attester"
+    key_file: Path
 
 
 class EstClient:
@@ -84,9 +100,17 @@ class EstClient:
         """Return the first certificate, for a token's secret: PEM, ours first, then intermediates."""
         return self._enrol("simpleenroll", csr_der, _basic(gateway_id, secret))
 
-    def reenrol(self, csr_der: bytes) -> bytes:
-        """Return the next certificate, for the one that the context holds: PEM as `enrol`."""
-        return self._enrol("simplereenroll", csr_der, {})
+    def reenrol(self, csr_der: bytes, provable: Provable | None = None) -> bytes:
+        """Return the next certificate, for the one that the context holds: PEM as `enrol`.
+
+        Args:
+            csr_der: For the new key.
+            provable: That key, if a TPM can prove where it lies; None if it cannot be proven.
+
+        Raises:
+            TpmError: The cloud wants the proof, and the TPM does not do its part.
+        """
+        return self._enrol("simplereenroll", csr_der, {}, provable)
 
     def attest(self, attester: "Attester", key_file: Path, gateway_id: str, secret: str) -> None:
         """Prove that the key lies in a TPM whose maker vouches for it; `enrol` comes next.
@@ -94,24 +118,34 @@ class EstClient:
         Raises:
             TpmError: The TPM does not do its part.
         """
-        path, proof = f"{_REED}/attestation", _basic(gateway_id, secret)
-        begun = self._post(path, _encoded(attester.begin(key_file)), proof)
-        number, asked = answers.challenge(begun, "credential_blob", "encrypted_secret", "nonce")
-        self._post(f"{path}/{number}", _encoded(attester.answer(asked)), proof)
+        self._attest(Provable(attester, key_file), _basic(gateway_id, secret))
 
-    def recover(self, cert_pem: bytes, csr_der: bytes, sign: Callable[[bytes], bytes]) -> bytes:
+    def recover(
+        self,
+        cert_pem: bytes,
+        csr_der: bytes,
+        sign: Callable[[bytes], bytes],
+        provable: Provable | None = None,
+    ) -> bytes:
         """Return a certificate in exchange for an expired one: PEM as `enrol`.
 
         Args:
             cert_pem: The old certificate.
             csr_der: For the new key.
             sign: Signs with the old key (ECDSA, SHA-256, DER).
+            provable: As in `reenrol`.
+
+        Raises:
+            TpmError: As in `reenrol`.
         """
         path = f"{_REED}/recovery"
         begun = self._post(path, {"certificate": cert_pem.decode("ascii", "replace")}, {})
         number, asked = answers.challenge(begun, "nonce")
         body = _encoded({"csr": csr_der, "signature": sign(RECOVERY + asked["nonce"] + csr_der)})
-        return self._issued(csr_der, lambda: self._post(f"{path}/{number}", body, {}))
+        right = {"Authorization": f"Reed-Recovery {number}"}
+        return self._issued(
+            csr_der, lambda: self._proving(lambda: self._post(f"{path}/{number}", body, {}), provable, right)
+        )
 
     def parameters(self) -> CloudParameters:
         """Return where the broker is and who commands; the context must hold our certificate."""
@@ -125,10 +159,31 @@ class EstClient:
                 return CloudParameters(gateway, host, port, answers.public_keys(answer, keys))
         raise answers.unusable(answer, "names no broker and no key of commands")
 
-    def _enrol(self, operation: str, csr_der: bytes, headers: Mapping[str, str]) -> bytes:
+    def _enrol(
+        self, operation: str, csr_der: bytes, headers: Mapping[str, str], provable: Provable | None = None
+    ) -> bytes:
         kind = {"Content-Type": "application/pkcs10", "Content-Transfer-Encoding": "base64"}
         request = Request("POST", f"{_EST}/{operation}", base64.encodebytes(csr_der), {**kind, **headers})
-        return self._issued(csr_der, lambda: self._ask(request))
+        return self._issued(csr_der, lambda: self._proving(lambda: self._ask(request), provable, headers))
+
+    def _proving(
+        self, ask: Callable[[], Answer], provable: Provable | None, right: Mapping[str, str]
+    ) -> Answer:
+        """Ask; if the cloud wants to know first where the key lies, and that can be proven, ask once more."""
+        try:
+            return ask()
+        except EnrolmentError as refusal:
+            if provable is None or not refusal.reason.startswith(_PROOF_WANTED):
+                raise
+        self._attest(provable, right)
+        return ask()
+
+    def _attest(self, key: Provable, right: Mapping[str, str]) -> None:
+        """Have the TPM prove where the key lies; `right` is by which the key is to be certified."""
+        path = f"{_REED}/attestation"
+        begun = self._post(path, _encoded(key.attester.begin(key.key_file)), right)
+        number, asked = answers.challenge(begun, "credential_blob", "encrypted_secret", "nonce")
+        self._post(f"{path}/{number}", _encoded(key.attester.answer(asked)), right)
 
     def _issued(self, csr_der: bytes, ask: Callable[[], Answer]) -> bytes:
         """Return the certificate for the key of the CSR and its issuers below the root, as PEM.

@@ -56,11 +56,15 @@ def _check_use(leaf: "x509.Certificate", gateway_id: str) -> None:
     from cryptography import x509  # noqa: PLC0415
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415
 
+    from gateway.identity.foreign import is_authority  # noqa: PLC0415
+
     names = [str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [gateway_id]:
         raise IdentityError(
             f"the cloud sent a certificate for {', '.join(names) or 'nobody'}, not {gateway_id}"
         )
+    if is_authority(leaf):
+        raise IdentityError("the cloud sent a certificate of an authority, not of a gateway")
     try:
         uses = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:

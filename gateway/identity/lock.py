@@ -1,5 +1,6 @@
 """Whoever changes the identity folder holds its lock; the kernel takes it back from a dead process."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -12,6 +13,13 @@ from gateway.errors import BusyError, IdentityError
 from gateway.identity import durable
 
 _LOOK_EVERY_S = 0.05
+_ADVICE = {
+    errno.EACCES: "; try with sudo",
+    errno.EPERM: "; try with sudo",
+    errno.ENOSPC: "; free some space on that disk",
+    errno.EROFS: "; restart the machine, and replace the card if that does not help",
+    errno.EIO: "; the card fails: replace it",
+}
 
 
 class Lock:
@@ -72,5 +80,5 @@ def _got(lock: int) -> bool:
 
 def problem(path: Path, error: OSError) -> IdentityError:
     """Return the error in one line: which file, what, and what to do."""
-    advice = "; try with sudo" if isinstance(error, PermissionError) else ""
+    advice = _ADVICE.get(error.errno or 0, "")
     return IdentityError(f"{error.filename or path}: {error.strerror or error}{advice}")

@@ -11,6 +11,7 @@ work. If it cannot be used it stays, with a text beside it that says why: `reed-
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ _KEYS: Mapping[str, tuple[type, str]] = {
     "again": (bool, "true or false"),
 }
 _REQUIRED = ("url", "token")
+_FILES = ("ca_file", "config_file")
+_SHOWN = 40
+_BARE = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_MOST_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,18 @@ class Provision:
 
 def find() -> Path | None:
     """Return the file, if there is one."""
-    return next((path for path in PLACES if path.exists()), None)
+    return next((path for path in PLACES if is_there(path)), None)
+
+
+def is_there(path: Path) -> bool:
+    """Return False if there is certainly no such file; reading tells why one cannot be read."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def read(path: Path) -> Provision:
@@ -58,17 +74,26 @@ def read(path: Path) -> Provision:
         ConfigError: All that is wrong with it.
     """
     table = _parse(path)
+    folder = path.absolute().parent
     problems = [(name, f"missing; give {_KEYS[name][1]}") for name in _REQUIRED if not table.get(name)]
     for name, value in table.items():
         if name not in _KEYS:
-            problems.append((name, f"unknown key; known: {', '.join(_KEYS)}"))
+            shown = name if _BARE.fullmatch(name) else ascii(name[:_SHOWN])
+            problems.append((shown, f"unknown key; known: {', '.join(_KEYS)}"))
         elif not isinstance(value, _KEYS[name][0]):
             problems.append((name, f"is not allowed; give {_KEYS[name][1]}"))
+        elif name in _FILES and not _is_beside(folder, value):
+            problems.append((name, f"must be {_KEYS[name][1]} that lies beside this one, without its folder"))
     if problems:
-        raise ConfigError(*((f"{path}: {name}", problem) for name, problem in problems))
-    folder = path.absolute().parent
-    beside = {name: folder / table[name] for name in ("ca_file", "config_file") if name in table}
-    return Provision(**{**table, **beside})
+        raise ConfigError(*((f"{path}: {name}", problem) for name, problem in problems[:_MOST_PROBLEMS]))
+    return Provision(**{**table, **{name: folder / table[name] for name in _FILES if name in table}})
+
+
+def _is_beside(folder: Path, name: object) -> bool:
+    """Return True for the plain name of a file here: anybody can write on this partition, and root reads."""
+    if not isinstance(name, str) or not name.isprintable() or name in ("", ".", ".."):
+        return False
+    return Path(name).name == name and not (folder / name).is_symlink()
 
 
 def _parse(path: Path) -> Mapping[str, Any]:  # Any: values of TOML
@@ -96,9 +121,13 @@ def complain(path: Path, problem: str) -> None:
     text = f"{problem}\n".encode()
     beside = _beside(path)
     try:
-        if not (beside.exists() and beside.read_bytes() == text):
-            beside.write_bytes(text)
-            durable.sync_folder(path.parent)
+        if is_there(beside) and beside.read_bytes() == text:
+            return
+        # not through a link: whoever made one could not write where root can
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with os.fdopen(file, "wb") as opened:
+            opened.write(text)
+        durable.sync_folder(path.parent)
     except OSError:
         return
 

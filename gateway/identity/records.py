@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+_YEAR_10000_UNIX_S = 253_402_300_800
+
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
@@ -74,7 +76,7 @@ def parse_attempt(text: bytes) -> Attempt | None:
             "outcome": str(outcome),
             "slot": str(slot),
             "detail": str(detail),
-        }:
+        } if 0 <= at_unix_s < _YEAR_10000_UNIX_S:
             return Attempt(float(at_unix_s), kind, outcome, slot, detail)
     return None
 

@@ -5,12 +5,14 @@ signature by its key over a fresh number, unless the gateway was denied or has b
 """
 
 from gateway.errors import IdentityError
-from gateway.identity.est import EstClient
+from gateway.identity.est import EstClient, Provable
 from gateway.identity.keys import Keys
 from gateway.identity.pair import Pair
 
 
-def recover(client: EstClient, old: Pair, old_keys: Keys, csr_der: bytes) -> bytes:
+def recover(
+    client: EstClient, old: Pair, old_keys: Keys, csr_der: bytes, provable: Provable | None = None
+) -> bytes:
     """Return a certificate for the key of the CSR: PEM, ours first, then intermediates.
 
     Args:
@@ -18,6 +20,7 @@ def recover(client: EstClient, old: Pair, old_keys: Keys, csr_der: bytes) -> byt
         old: The expired pair.
         old_keys: Where the old key is.
         csr_der: For the new key.
+        provable: That key, if a TPM can prove where it lies.
 
     Raises:
         EnrolmentError: The cloud refuses: denied, retired, or away for too long; a new token is needed.
@@ -27,4 +30,4 @@ def recover(client: EstClient, old: Pair, old_keys: Keys, csr_der: bytes) -> byt
         certificate_pem = old.cert_file.read_bytes()
     except OSError as error:
         raise IdentityError(f"{old.cert_file}: {error.strerror or error}") from None
-    return client.recover(certificate_pem, csr_der, lambda data: old_keys.sign(old.key_file, data))
+    return client.recover(certificate_pem, csr_der, lambda data: old_keys.sign(old.key_file, data), provable)

@@ -21,27 +21,40 @@ def roots_of(authority: Iterable[bytes]) -> bytes:
 def take_roots(slots: Slots, url: str, roots_pem: bytes) -> None:
     """Trust these roots from now on, as the cloud says over a connection that the former ones vouch for.
 
-    A new root is simply added. Before one is given up, the cloud must have shown that it needs it no more.
+    A new root is simply added. One that the cloud does not list is given up when its servers have shown that
+    they do without it: that of the web server may be another authority's (`enrol --ca-file`).
 
     Raises:
-        UnreachableError: It needs it still.
         IdentityError: The disk does not take them.
     """
-    known, told = _blocks(slots.ca_file.read_bytes()), _blocks(roots_pem)
+    kept = slots.ca_file.read_bytes()
+    known, told = _blocks(kept), _blocks(roots_pem)
     if not told or told == known:
         return
-    if known - told:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_verify_locations(cadata=roots_pem.decode("ascii"))
+    if not known - told or _does_with(url, roots_pem):
+        slots.save_ca(roots_pem)
+    elif told - known:
+        slots.save_ca(roots_pem + kept)
+
+
+def _does_with(url: str, roots_pem: bytes) -> bool:
+    """Return True if these roots vouch for the server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=roots_pem.decode("ascii"))
+    try:
         EstClient(url, context).cacerts()
-    slots.save_ca(roots_pem)
+    except IdentityError:
+        return False
+    return True
 
 
 def take_parameters(slots: Slots, cloud: Cloud, client: EstClient) -> None:
     """Keep where the broker is and who commands, as the cloud says; what it does not say stays as it is."""
     with suppress(IdentityError):
         told = client.parameters()
+        if told.gateway != cloud.gateway:
+            return
         heard = Cloud(cloud.gateway, cloud.est_url, told.host, told.port)
         if heard != cloud:
             slots.save_cloud(heard)

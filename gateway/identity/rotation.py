@@ -14,7 +14,7 @@ from gateway.errors import EnrolmentError, GatewayError, IdentityError
 from gateway.identity import csr, durable, issued, keys, recovery, tls
 from gateway.identity.config import Config
 from gateway.identity.due import Action
-from gateway.identity.est import EstClient
+from gateway.identity.est import EstClient, Provable
 from gateway.identity.lock import problem
 from gateway.identity.pair import Pair
 from gateway.identity.records import Attempt, Cloud
@@ -25,7 +25,10 @@ from gateway.identity.window import Window, window
 NOT_ENROLLED = "not enrolled; run: reed-gateway enrol --url https://HOST --token TOKEN"
 
 _CUT_OFF = "it was cut off"
-_FINAL = ("denied", "revoked", "retired")
+_FINAL = ("gateway-denied", "gateway-retired")
+"""A person has decided so. A revoked certificate is not final: perhaps only its authority is given up."""
+_PROOF = ("attestation-", "ek-")
+"""The TPM has not proven that the new key is its own; recovery asks for the same proof."""
 
 
 def waiting(slots: Slots, now_unix_s: float) -> Pair | None:
@@ -87,6 +90,8 @@ class _Renewal:
         self._slots, self._config = slots, config
         self._current, self._cloud = current, cloud
         self._now_unix_s = now_unix_s
+        self._authority: list[bytes] = []
+        self._provable: Provable | None = None
 
     def run(self, kind: str) -> Pair:
         """Return a complete pair that can be used."""
@@ -94,6 +99,8 @@ class _Renewal:
             fresh = self._slots.prepare()
             maker = keys.open_keys(self._config)
             maker.create(fresh.key_file)
+            attester = maker.attester()
+            self._provable = Provable(attester, fresh.key_file) if attester is not None else None
             csr_der = maker.csr(fresh.key_file, self._cloud.gateway)
             self._certify(fresh, csr_der, kind)
         except OSError as error:
@@ -105,9 +112,10 @@ class _Renewal:
 
     def _certify(self, fresh: Pair, csr_der: bytes, kind: str) -> None:
         """Ask for the certificate, check it, and write it; learn which roots there are."""
-        with self._client(self._current if kind == Action.RENEW else None) as client:
-            roots_pem = roots_of(client.cacerts())
-            sent = self._recover(csr_der) if kind == Action.RECOVER else self._reenrol(client, csr_der)
+        with self._client(None) as client:  # a certificate that is not taken must not be in the way
+            self._authority = client.cacerts()
+        roots_pem = roots_of(self._authority)
+        sent = self._recover(csr_der) if kind == Action.RECOVER else self._reenrol(csr_der)
         chain_pem = issued.check(
             sent,
             public_key_der=csr.public_key(csr_der),
@@ -118,27 +126,29 @@ class _Renewal:
         take_roots(self._slots, self._cloud.est_url, roots_pem)
         durable.write(fresh.cert_file, chain_pem)
 
-    def _reenrol(self, client: EstClient, csr_der: bytes) -> bytes:
+    def _reenrol(self, csr_der: bytes) -> bytes:
         try:
-            return client.reenrol(csr_der)
+            with self._client(self._current) as client:
+                return client.reenrol(csr_der, self._provable)
         except EnrolmentError as refusal:
-            if any(word in str(refusal).lower() for word in _FINAL):
-                raise  # a person has decided so
+            if refusal.reason in _FINAL or refusal.reason.startswith(_PROOF):
+                raise
             try:
                 return self._recover(csr_der)
             except EnrolmentError as again:
-                raise EnrolmentError(f"{refusal}; nor by the old key: {again}", again.status) from None
+                both = f"{refusal}; nor by the old key: {again}"
+                raise EnrolmentError(both, again.status, again.reason) from None
 
     def _recover(self, csr_der: bytes) -> bytes:
         holder = keys.keys_of(self._current.key_file, self._config)
         with self._client(None) as client:
-            return recovery.recover(client, self._current, holder, csr_der)
+            return recovery.recover(client, self._current, holder, csr_der, self._provable)
 
     @contextmanager
     def _client(self, pair: Pair | None) -> Iterator[EstClient]:
         """Yield a client that shows this pair's certificate; a key in the TPM is let go of at the end."""
         context = tls.client_context(self._slots.ca_file, pair, tcti=self._config.tcti)
         try:
-            yield EstClient(self._cloud.est_url, context)
+            yield EstClient(self._cloud.est_url, context, authority=self._authority)
         finally:
             tls.release(context)

@@ -82,9 +82,9 @@ class Secrets:
     def remove(self, name: str) -> None:
         """Forget a secret. Raises IdentityError if there is none."""
         path = self._path(name)
-        if not path.exists():
-            raise IdentityError(f"there is no secret {name}; see: reed-gateway secret list")
         with changing(path):
+            if not path.exists():
+                raise IdentityError(f"there is no secret {name}; see: reed-gateway secret list")
             durable.remove(path)
 
     def open(self, name: str) -> bytes:

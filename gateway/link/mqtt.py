@@ -237,15 +237,24 @@ class Client(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        if flags.is_disconnect_packet_from_server:
-            self._code = self._code or reason_code.value
+        by_broker = flags.is_disconnect_packet_from_server
+        if by_broker:
+            # not from `reason_code`: paho 2.1 overlooks a reason that comes without properties
+            packet = client._in_packet["packet"]  # noqa: SLF001
+            self._code = self._code or (packet[0] if packet else 0)
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
         if not self._connected.done():  # aiomqtt would wait for its timeout
             self._connected.set_exception(
                 aiomqtt.MqttCodeError(reason_code, "Connection ended before CONNACK")
             )
-        elif reason_code.is_failure and not self._connected.cancelled() and not self._connected.exception():
-            self._end(aiomqtt.MqttCodeError(reason_code, "Unexpected disconnection"))
+        elif (by_broker or reason_code.is_failure) and self._was_let_in:
+            said = reason_code if reason_code.is_failure else self._code
+            self._end(aiomqtt.MqttCodeError(said, "Unexpected disconnection"))
+
+    @property
+    def _was_let_in(self) -> bool:
+        connected = self._connected
+        return connected.done() and not connected.cancelled() and connected.exception() is None
 
     def _end(self, error: aiomqtt.MqttError) -> None:
         for waiting in self._pending_subscribes.values():  # aiomqtt would wait for its timeout

@@ -132,7 +132,7 @@ class Session:
         drain.cancel()  # what it has taken and not sent is put back
         try:
             async with asyncio.timeout(_HAND_OVER_S):
-                while self._flight or len(self._window):
+                while self._flight or self._window.expected:
                     await self._more_room()
         except TimeoutError:
             pass  # the cloud is away; it will know the copies

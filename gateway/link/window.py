@@ -33,6 +33,11 @@ class Window:
         return len(self._heard) + len(self._unheard)
 
     @property
+    def expected(self) -> int:
+        """How many the cloud has, and may confirm any moment; what nobody heard is sent again anyway."""
+        return len(self._heard)
+
+    @property
     def room(self) -> int | None:
         """How many more may go ahead; None for any number."""
         return max(0, self._limit - len(self)) if self._limit else None

@@ -80,7 +80,7 @@ class Outbox:
         self._session = 0
         self._seq = 0
         self.delivered = 0
-        """Messages that came to their end at the cloud (or the broker, if that is enough), since the start."""
+        """Messages that the cloud (or the broker, if that is enough) has confirmed since the start."""
         self._more = asyncio.Event()
 
     @property

@@ -87,6 +87,22 @@ async def test_five_rotations_under_load_lose_and_double_nothing(world: World):
     assert enrolment.outcome == ("promoted", "")
 
 
+async def test_a_cloud_that_does_not_listen_does_not_hold_a_rotation_up(
+    ca: DevCa, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What the broker had nobody for is sent again in any case: nothing to wait for."""
+    monkeypatch.setattr("gateway.link.session._HAND_OVER_S", 600.0)
+    monkeypatch.setattr("gateway.link.window.UNHEARD_S", 600.0)
+    config = configuration(tmp_path)
+    enrolment = Enrolment(ca, config.gateway.identity_dir)
+    enrolment.enrol(broker.port)
+    async with station(config, enrolment) as at, background(at.talk(20.0)):
+        await until(lambda: at.link.is_up and at.said > 5)
+        staged = enrolment.renew()
+        at.keeper.nudge()
+        await until(lambda: enrolment.in_use == staged.slot)
+
+
 async def refused(world: World, at: Station, why: str) -> None:
     """The new pair is tried and refused, the old one is back within seconds, and nobody is alarmed."""
     enrolment, before = world.enrolment, world.enrolment.in_use

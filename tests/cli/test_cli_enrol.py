@@ -235,6 +235,7 @@ def test_before_there_is_a_configuration_the_usual_places_are_taken(
     monkeypatch.setattr(enrolling, "GatewayConfig", lambda id: GatewayConfig(id=id, state_dir=state))  # noqa: A006
     software = Config(key="software", allow_software_key=True)
     monkeypatch.setattr(enrolling, "IdentityConfig", lambda: software)
+    monkeypatch.setattr(enrolling, "DEFAULT_PATH", config)
 
     assert by_hand(cloud, config) == 0
     assert "not configured yet: write" in capsys.readouterr().out

@@ -161,11 +161,21 @@ class Gateway:
         body = base64.encodebytes(csr)
         return self.rig.front.ask("POST", f"{EST}/simplereenroll", body, headers, pair=pair or self.pair)
 
-    def post(self, path: str, message: dict[str, str | bytes], *, basic: bool = False) -> Answer:
+    def post(
+        self,
+        path: str,
+        message: dict[str, str | bytes],
+        *,
+        basic: bool = False,
+        recovery: str = "",
+        pair: Pair | None = None,
+    ) -> Answer:
         """Send JSON to one of our own addresses; bytes become base64."""
         texts = {k: v if isinstance(v, str) else base64.b64encode(v).decode() for k, v in message.items()}
         headers = {"Content-Type": JSON, **(self.basic() if basic else {})}
-        return self.rig.front.ask("POST", f"{REED}/{path}", json.dumps(texts).encode(), headers)
+        if recovery:
+            headers["Authorization"] = f"Reed-Recovery {recovery}"
+        return self.rig.front.ask("POST", f"{REED}/{path}", json.dumps(texts).encode(), headers, pair=pair)
 
     def basic(self, secret: str | None = None) -> dict[str, str]:
         pair = f"{self.id}:{self.secret if secret is None else secret}"

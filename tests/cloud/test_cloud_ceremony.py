@@ -196,6 +196,15 @@ def test_an_intermediate_that_ended_a_moment_ago_issues_nothing(home: Home, cloc
         enrolled("gw-1")
 
 
+@pytest.mark.usefixtures("home")
+def test_the_end_of_an_intermediate_is_said_months_before(clock: Clock):
+    assert services.warnings() == ()
+    clock.advance(days=4.6 * 365)
+    [line] = services.warnings()
+    assert "the intermediate ends on" in line
+    assert "reed-cloud ca intermediate" in line
+
+
 # --- the pin ----------------------------------------------------------------------------------------
 
 

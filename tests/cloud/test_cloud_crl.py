@@ -45,6 +45,7 @@ def test_openssl_refuses_a_denied_gateway_by_them_and_accepts_the_others(home: H
 
 
 def test_a_list_holds_a_week_and_is_made_anew_every_hour(home: Home, clock: Clock, broker: ModelBroker):
+    services.publish_crl()
     first = lists(home)[0]
     assert first.next_update_utc is not None
     assert first.next_update_utc - datetime.now(UTC) > timedelta(days=6, hours=23)

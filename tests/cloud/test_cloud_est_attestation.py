@@ -1,7 +1,5 @@
 """Attestation through the real server, by a TPM in software; tests/system does the same with swtpm."""
 
-import base64
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,8 +12,8 @@ from django.db.models import QuerySet
 from cloud.errors import RefusedError
 from cloud.est import attestation
 from cloud.est.models import Challenge
-from tests.cloud.enrolment_rig import Gateway, Rig, certified, refused
-from tests.cloud.front import Answer
+from tests.cloud.enrolment_rig import Rig, certified, refused
+from tests.cloud.tpm_box import MAKER, ROOT, Box
 from tests.fakes.softtpm import (
     AK_ATTRIBUTES,
     EK_CERTIFICATE,
@@ -26,8 +24,6 @@ from tests.fakes.softtpm import (
     software_copy,
 )
 
-ROOT = Maker.root()
-MAKER = ROOT.intermediate()
 STRANGER = Maker.root("Stranger")
 
 
@@ -43,47 +39,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 def rig(served: Rig) -> Rig:
     served.take_over()
     return served
-
-
-class Box:
-    """A gateway with a TPM, which has to attest.
-
-    Attributes:
-        certificate: What its TPM's maker says.
-    """
-
-    def __init__(self, rig: Rig, name: str, tpm: SoftTpm | None = None, maker: Maker = MAKER) -> None:
-        self.tpm = tpm or SoftTpm()
-        self.gateway = rig.expect(name, attestation="required")
-        assert isinstance(self.tpm.key.private, ec.EllipticCurvePrivateKey)
-        self.gateway.key = self.tpm.key.private
-        self.certificate = maker.certify(self.tpm.ek)
-
-    def begin(self, **changes: bytes) -> Answer:
-        said: dict[str, str | bytes] = {
-            "ek_certificate": self.certificate,
-            "ek_public": self.tpm.ek.public,
-            "ak_public": self.tpm.ak.public,
-            "key_public": self.tpm.key.public,
-            **changes,
-        }
-        return self.gateway.post("attestation", said, basic=True)
-
-    def challenge(self) -> dict[str, bytes]:
-        """Return what was asked, as bytes; `id` as text in bytes."""
-        asked = json.loads(self.begin().body)
-        return {k: v.encode() if k == "id" else base64.b64decode(v) for k, v in asked.items()}
-
-    def proof(self, asked: dict[str, bytes]) -> dict[str, str | bytes]:
-        secret = self.tpm.activate(asked["credential_blob"], asked["encrypted_secret"])
-        attest, signature = self.tpm.certify(asked["nonce"])
-        return {"secret": secret, "attest": attest, "signature": signature}
-
-    def finish(
-        self, asked: dict[str, bytes], proof: dict[str, str | bytes], gateway: Gateway | None = None
-    ) -> Answer:
-        path = f"attestation/{asked['id'].decode()}"
-        return (gateway or self.gateway).post(path, proof, basic=True)
 
 
 @pytest.mark.parametrize("kind", ["RSA", "P-256", "P-384"])
@@ -172,7 +127,7 @@ def test_who_is_overtaken_between_reading_and_using_up_is_refused(rig: Rig, monk
 
     monkeypatch.setattr(QuerySet, "first", overtaken)
     with pytest.raises(RefusedError, match="answered before"):
-        attestation._take(number, "tpm-overtaken")
+        attestation._take(number, attestation._Right("tpm-overtaken"))
 
 
 def test_a_challenge_survives_a_restart_of_the_server(rig: Rig):

@@ -9,7 +9,7 @@ from cloud.registry import lineage, services
 from cloud.registry.models import AuditEntry, Certificate, Gateway
 from tests.cloud.conftest import Clock
 from tests.fakes.broker_admin import ModelBroker
-from tests.fakes.device import Device, csr_der, enrolled, new_key
+from tests.fakes.device import Device, enrolled, new_key
 
 pytestmark = pytest.mark.usefixtures("home")
 PEER = "192.0.2.7"
@@ -144,8 +144,30 @@ def test_an_enrolled_gateway_cannot_fill_the_audit_trail():
             services.renew(device.certificate, b"junk", peer=PEER)
     told = AuditEntry.objects.count()
     with pytest.raises(RefusedError, match="too-many-tries"):
-        services.renew(device.certificate, csr_der(new_key(), "gw-1"), peer=PEER)
+        services.renew(device.certificate, b"junk", peer=PEER)
     assert AuditEntry.objects.count() == told
+
+
+def test_neighbours_behind_the_same_address_keep_no_gateway_from_renewing_and_recovering():
+    """Guests of the building's network, say: its gateways would be cut off when their certificates end."""
+    device = enrolled("gw-1")
+    for number in range(110):
+        with pytest.raises(RefusedError):
+            services.enrol("gw-1" if number < 10 else f"gw-{number}", "x" * 26, b"", peer=PEER)
+    with pytest.raises(RefusedError, match="too-many-tries"):
+        services.enrol("gw-1", "x" * 26, b"", peer=PEER)
+    device.renew()
+    device.recover()
+
+
+def test_tries_of_a_clock_that_was_ahead_shut_nobody_out_when_it_is_right_again(clock: Clock):
+    device = Device("gw-1").expected()
+    clock.advance(days=365)
+    for _ in range(10):
+        with pytest.raises(RefusedError, match="token-wrong"):
+            services.enrol("gw-1", "x" * 26, b"", peer=PEER)
+    clock.advance(days=-365)
+    device.enrol(peer=PEER)
 
 
 def test_the_holder_of_a_token_cannot_fill_the_audit_trail():

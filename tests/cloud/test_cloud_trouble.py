@@ -1,6 +1,5 @@
-"""At three in the morning: wrong clocks, restored databases, full disks, a broker that somebody else has used."""
+"""At three in the morning: wrong clocks, restored databases, full disks, brokers that others have used."""
 
-import sqlite3
 import threading
 from collections.abc import Callable
 
@@ -14,7 +13,6 @@ from cloud.home import Home
 from cloud.project.setup import start
 from cloud.registry import audit, services, tokens
 from cloud.registry.models import AuditEntry, AuditHead, Certificate, CrlNumber, Gateway
-from cloud.registry.parts import parts
 from tests.cloud.conftest import Clock
 from tests.fakes.broker_admin import ModelBroker
 from tests.fakes.device import Device, enrolled
@@ -127,18 +125,20 @@ def test_a_full_disk_grants_and_uses_up_nothing(monkeypatch: pytest.MonkeyPatch)
     assert services.verify_audit().problem == ""
 
 
-def test_a_locked_database_answers_after_a_while_and_nothing_is_half_done(home: Home):
-    if connection.vendor != "sqlite":
-        pytest.skip("SQLite's lock; PostgreSQL has lock_timeout")
+@pytest.mark.usefixtures("home")
+def test_a_locked_database_answers_after_a_while_and_nothing_is_half_done():
     device = Device("gw-1").expected()
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout = 100")
-    other = sqlite3.connect(home.database_file)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(OperationalError, match="locked"):
-        device.enrol()
-    other.execute("ROLLBACK")
+    is_sqlite = connection.vendor == "sqlite"
+    other = connection.copy()
+    with connection.cursor() as ours, other.cursor() as theirs:
+        ours.execute("PRAGMA busy_timeout = 100" if is_sqlite else "SET lock_timeout = '100ms'")
+        theirs.execute("BEGIN IMMEDIATE" if is_sqlite else "BEGIN")
+        theirs.execute("UPDATE registry_audithead SET seq = seq")
+        with pytest.raises(OperationalError, match="lock"):
+            device.enrol()
+        theirs.execute("ROLLBACK")
     other.close()
+    assert not Certificate.objects.filter(name="gw-1").exists()
     device.enrol()
 
 

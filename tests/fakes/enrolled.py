@@ -11,7 +11,7 @@ from gateway.identity import durable
 from gateway.identity.config import Config
 from gateway.identity.pair import Pair
 from gateway.identity.records import Cloud as Where
-from gateway.identity.slots import Slots
+from gateway.identity.slots import NAMES, Slots
 from gateway.identity.software import SoftwareKeys
 from tests.fakes.est_cloud import Cloud
 from tests.fakes.issuer import pem, public_pem
@@ -61,3 +61,33 @@ def loads(pair: Pair, slots: Slots) -> x509.Certificate:
     for file in (pair.cert_file, pair.key_file):
         assert file.stat().st_mode & 0o777 == 0o600
     return certificate
+
+
+def shape(folder: Path) -> tuple[object, ...]:
+    """Return what of an identity folder decides how it goes on: two of one shape differ in keys and dates.
+
+    Names, which files are empty, what the links and the words say, and what came of the last renewal.
+    """
+    slots = Slots(folder)
+    found = [(path.relative_to(folder), _said(path)) for path in sorted(folder.rglob("*"))]
+    attempt = slots.attempt
+    last = attempt and (attempt.kind, attempt.outcome, attempt.slot)
+    pairs = (_fits(slots.pair(name)) for name in NAMES)
+    return (*found, last, slots.cloud is not None, *pairs)
+
+
+def _said(path: Path) -> object:
+    if path.is_symlink():
+        return path.readlink()
+    if path.name == "trial":
+        return path.read_bytes()
+    # nobody ever reads a draft
+    return path.is_dir() or path.suffix == ".new" or path.stat().st_size > 0
+
+
+def _fits(pair: Pair) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(pair.cert_file, pair.key_file)
+    except OSError:
+        return False
+    return True

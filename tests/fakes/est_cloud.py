@@ -36,9 +36,9 @@ _PKCS7 = "application/pkcs7-mime; smime-type=certs-only"
 
 
 class Refused(Exception):  # noqa: N818  # never leaves the model
-    def __init__(self, status: int, line: str) -> None:
+    def __init__(self, status: int, line: str, reason: str = "") -> None:
         super().__init__(line)
-        self.status, self.line = status, line
+        self.status, self.line, self.reason = status, line, reason
 
 
 @dataclass
@@ -127,9 +127,8 @@ class Cloud:
         if ticket.used_for and not again:
             raise Refused(401, "the token has been used; ask for a new one")
         if gateway_id in self.denied:
-            raise Refused(403, "this gateway is denied")
-        if self.attestation_required and self.attested.get(gateway_id) != key:
-            raise Refused(403, "an attestation of the TPM is needed first")
+            raise Refused(403, "this gateway is denied", "gateway-denied")
+        self._demand_proof(gateway_id, csr)
         certificate = self._issue(gateway_id, csr)
         ticket.used_for, ticket.used_at_unix_s = key, self.now_unix_s()
         return certificate
@@ -137,7 +136,13 @@ class Cloud:
     def _renew(
         self, certificate: x509.Certificate | None, csr: x509.CertificateSigningRequest
     ) -> x509.Certificate:
-        return self._issue(self._known(certificate), csr)
+        gateway_id = self._known(certificate)
+        self._demand_proof(gateway_id, csr)
+        return self._issue(gateway_id, csr)
+
+    def _demand_proof(self, gateway_id: str, csr: x509.CertificateSigningRequest) -> None:
+        if self.attestation_required and self.attested.get(gateway_id) != _spki(csr.public_key()):
+            raise Refused(403, "an attestation of the TPM is needed first", "attestation-missing")
 
     def _issue(self, gateway_id: str, csr: x509.CertificateSigningRequest) -> x509.Certificate:
         name = csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -154,7 +159,7 @@ class Cloud:
             raise Refused(401, "a certificate is needed")
         gateway_id = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
         if gateway_id in self.denied:
-            raise Refused(403, "this gateway is denied")
+            raise Refused(403, "this gateway is denied", "gateway-denied")
         return gateway_id
 
     def _parameters(self, certificate: x509.Certificate | None) -> dict[str, Any]:
@@ -166,7 +171,7 @@ class Cloud:
         }
 
     def _attest(self, who: "Who", rest: list[str], told: dict[str, str]) -> tuple[int, str, bytes]:
-        gateway_id, _ = self._ticket(who)
+        gateway_id = self._attesting(who)
         if not rest:
             number = f"a{len(self._challenges)}"
             challenge, proof = self.prover.challenge(
@@ -185,6 +190,13 @@ class Cloud:
         self.attested[gateway_id] = key
         return 204, "text/plain", b""
 
+    def _attesting(self, who: "Who") -> str:
+        if who.recovery:
+            if who.recovery not in self._challenges:
+                raise Refused(403, "there is no such recovery", "recovery-unknown")
+            return str(self._challenges[who.recovery][0])
+        return self._known(who.certificate) if who.certificate else self._ticket(who)[0]
+
     def _recover(self, rest: list[str], told: dict[str, str]) -> tuple[int, str, bytes]:
         if not rest:
             certificate = x509.load_pem_x509_certificate(told["certificate"].encode())
@@ -196,7 +208,7 @@ class Cloud:
             self._challenges[number] = (self._known(certificate), certificate.public_key(), nonce)
             body = {"id": number, **_base64({"nonce": nonce})}
             return 200, "application/json", json.dumps(body).encode()
-        gateway_id, old, nonce = self._challenges.pop(rest[0], ("", None, b""))
+        gateway_id, old, nonce = self._challenges.get(rest[0], ("", None, b""))
         csr_der = base64.b64decode(told["csr"])
         signed = b"reed-recovery-v1\0" + nonce + csr_der  # type: ignore[operator]
         try:
@@ -204,6 +216,8 @@ class Cloud:
         except (InvalidSignature, AttributeError):
             raise Refused(403, "the old key did not sign this") from None
         csr = x509.load_der_x509_csr(csr_der)
+        self._demand_proof(str(gateway_id), csr)
+        self._challenges.pop(rest[0], None)
         return 200, _PKCS7, _pkcs7([self._issue(str(gateway_id), csr)])
 
 
@@ -212,6 +226,7 @@ class Who:
     gateway_id: str
     secret: str
     certificate: x509.Certificate | None
+    recovery: str = ""
 
 
 def _csr(body: bytes) -> x509.CertificateSigningRequest:
@@ -265,15 +280,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.cloud.asked.append(f"{self.command} {self.path}")
         if self.cloud.before(self):
             return
+        reason = ""
         try:
             status, kind, answer = self.cloud.answer(self.command, self.path, self._who(), body)
         except Refused as refused:
             status, kind, answer = refused.status, "text/plain", refused.line.encode()
+            reason = refused.reason
         if self.cloud.after(self.path):
             return
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(answer)))
+        if reason:
+            self.send_header("Reed-Reason", reason)
         self.end_headers()
         self.wfile.write(answer)
 
@@ -283,7 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
             base64.b64decode(text).decode().partition(":") if scheme == "Basic" else ("",) * 3
         )
         peer = self.connection.getpeercert(binary_form=True)
-        return Who(gateway_id, secret, x509.load_der_x509_certificate(peer) if peer else None)
+        certificate = x509.load_der_x509_certificate(peer) if peer else None
+        return Who(gateway_id, secret, certificate, text if scheme == "Reed-Recovery" else "")
 
     def log_message(self, *_: object) -> None:
         pass

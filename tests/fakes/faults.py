@@ -33,7 +33,8 @@ def watch(folder: Path, before: Before) -> list[str]:
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in CHANGES and isinstance(args[0], str | os.PathLike):
             # of a link, the name that is made; of a rename, the name that is replaced
-            step(event, os.fspath(args[1] if event in ("os.symlink", "os.rename") else args[0]))
+            path = os.fspath(args[1] if event in ("os.symlink", "os.rename", "os.link") else args[0])
+            step(event, str(_folder(event, args) / path))
         elif event == "open" and isinstance(args[0], str) and (args[2] or 0) & (os.O_CREAT | os.O_TRUNC):
             step("create", args[0])
 
@@ -41,6 +42,12 @@ def watch(folder: Path, before: Before) -> list[str]:
     os.write = _wrapped("write", os.write, step)
     os.fsync = _wrapped("fsync", os.fsync, step)
     return steps
+
+
+def _folder(event: str, args: tuple[Any, ...]) -> Path:
+    """Return where a name is meant: what removes may be given an open folder."""
+    opened = args[1] if event in ("os.remove", "os.rmdir") else -1
+    return Path() if opened < 0 else Path(f"/proc/self/fd/{opened}").readlink()
 
 
 def _wrapped(kind: str, real: Callable[..., Any], step: Callable[[str, str], None]) -> Callable[..., Any]:

@@ -41,6 +41,7 @@ class FakeGateway:
         self.silent = False
         self.has_cloud = True
         self.nudges = 0
+        self.late_s = 0.0
         self.passed: set[str] = set()
         self._messages: deque[Message] = deque(maxlen=300)
         self._listeners: list[Callable[[Message], None]] = []
@@ -60,6 +61,9 @@ class FakeGateway:
 
     def recent(self) -> Sequence[Message]:
         return tuple(self._messages)
+
+    def core_late_s(self) -> float:
+        return self.late_s
 
     def use_identity(self) -> None:
         if not self.has_cloud:

@@ -4,11 +4,13 @@ Reads one JSON object per line ({script, given, folder, fault, at, out}); forks 
 imported need not be imported again for hundreds of deaths; answers with one line when the child has ended.
 """
 
+import gc
 import json
 import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,6 +99,11 @@ class Stage:
         told = pickle.loads(self._out.read_bytes()) if self._out.exists() else {}  # noqa: S301  # our own
         return End(status, told.get("steps", []), told.get("error", ""))
 
+    def warm_up(self, script: str, folder: Path, **given: str) -> None:
+        """Run a script in the process that forks: what it loads for the first time every child has then."""
+        end = self.run(script, folder, "warm", **given)
+        assert (end.status, end.error) == (0, "")
+
     def pictures(self, script: str, folder: Path, **given: str) -> list[power.Picture]:
         """Run a script and return the disk before each of its steps, and at its end."""
         end = self.run(script, folder, "trace", **given)
@@ -150,9 +157,22 @@ def _prepared(fault: str, folder: Path, at: int, told: dict[str, object]) -> lis
     return faults.watch(folder, lambda *_: pictures.append(disk.picture()))
 
 
+def _warm_up(order: dict[str, Any]) -> None:
+    SCRIPTS[order["script"]](Path(order["folder"]), **order["given"])
+    while threading.active_count() > 1:  # who forks must be alone
+        time.sleep(0.001)
+    gc.collect()
+    gc.freeze()  # else every child copies what it only counts
+    sys.stdout.write("0\n")
+    sys.stdout.flush()
+
+
 def _serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)
+        if order["fault"] == "warm":
+            _warm_up(order)
+            continue
         child = os.fork()
         if child == 0:
             status = 70

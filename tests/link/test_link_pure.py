@@ -89,6 +89,17 @@ def ids(*seqs: int) -> list[MessageId]:
     return [MessageId(1, seq) for seq in seqs]
 
 
+def test_what_nobody_heard_is_not_expected_to_be_confirmed():
+    window = Window(limit=5, patience_s=10.0)
+    published(window, 1, 2)
+    published(window, 3, heard=False)
+
+    assert (len(window), window.expected) == (3, 2)
+    window.received(1, 2, ())
+
+    assert (len(window), window.expected) == (1, 0)
+
+
 def published(window: Window, *seqs: int, at_s: float = 0.0, heard: bool = True) -> None:
     for message in ids(*seqs):
         window.published(message, at_s, heard=heard)

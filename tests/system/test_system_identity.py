@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.fakes.cloud import background
 from tests.system.harness.cloud import ControlPlane, until
 from tests.system.harness.house import STATE, House
 from tests.system.harness.machine import Machine
+from tests.system.harness.note import note
 from tests.system.harness.swtpm import Maker
 from tests.system.harness.tree import why_not
 
@@ -47,7 +48,7 @@ class Watch:
         async with background(self.ingest.run()):
             await self._end.wait()
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         self._thread.start()
         until(lambda: self.ingest.connected, "the ingest")
         return self
@@ -56,7 +57,7 @@ class Watch:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(10)
 
-    def command(self, kind: str, **body: Any) -> str:
+    def command(self, kind: str, **body: object) -> str:
         """Send a signed command; return its id."""
         sent = asyncio.run_coroutine_threadsafe(self.ingest.command(kind, body), self._loop)
         return sent.result(10)
@@ -144,13 +145,15 @@ def watch(cloud: ControlPlane) -> Iterator[Watch]:
         yield watch
 
 
-def test_enrols_with_attestation_and_speaks_within_ten_seconds(house: House, cloud: ControlPlane, watch: Watch):
+def test_enrols_with_attestation_and_speaks_within_ten_seconds(
+    house: House, cloud: ControlPlane, watch: Watch
+):
     token = cloud.token(GATEWAY)
     began_s = time.monotonic()
     house.ask("enrol", "--url", cloud.url, "--token", token)
     until(lambda: watch.ingest.status(began_s) == (True, "connected"), "its first words", FIRST_MESSAGE_S)
     took_s = time.monotonic() - began_s
-    print(f"enrolment to first message: {took_s:.1f} s")
+    note(f"enrolment to first message: {took_s:.1f} s")
     assert took_s < FIRST_MESSAGE_S
     assert house.view()["link"]["key"] == "tpm"
     assert "attest" in {entry["action"] for entry in cloud.audit()}
@@ -177,17 +180,20 @@ def test_rotates_five_times_under_load_without_a_loss_or_a_copy(house: House, wa
     rate = (len(watch.ingest.held) - held) / (time.monotonic() - began_s)
     assert len(keys) == ROTATIONS
     until(lambda: not watch.missing(house.view()), "every message")
-    print(f"{ROTATIONS} rotations under {rate:.0f} messages a second; copies: {watch.ingest.copies.total() - copies}")
-    assert watch.ingest.copies.total() == copies
+    doubled = watch.ingest.copies.total() - copies
+    note(f"{ROTATIONS} rotations under {rate:.0f} messages a second; copies: {doubled}")
+    assert not doubled
     assert rate > PER_S
 
 
-def test_denied_it_is_gone_within_five_seconds_and_cannot_return(house: House, cloud: ControlPlane, watch: Watch):
+def test_denied_it_is_gone_within_five_seconds_and_cannot_return(
+    house: House, cloud: ControlPlane, watch: Watch
+):
     began_s = time.monotonic()
     cloud.ask("gateway", "deny", GATEWAY, "--reason", "story")
     until(lambda: house.view()["link"]["denied"], "the denial to be noticed")
     took_s = time.monotonic() - began_s
-    print(f"denied in {took_s:.1f} s")
+    note(f"denied in {took_s:.1f} s")
     assert took_s < DENIED_S
     sent_s = time.monotonic()
     command_id = watch.command("ping")
@@ -218,7 +224,7 @@ def test_granted_it_comes_back_by_itself_with_everything(house: House, cloud: Co
     cloud.ask("gateway", "grant", GATEWAY, "--reason", "story")
     took_s = until(lambda: house.view()["link"]["state"] == "up", "its return", 30.0)
     until(lambda: not watch.missing(house.view()), "every message")
-    print(f"back {took_s:.1f} s after the grant; copies: {watch.ingest.copies.total() - copies}")
+    note(f"back {took_s:.1f} s after the grant; copies: {watch.ingest.copies.total() - copies}")
     assert leaks_told(watch)
     assert "cloud-denied" not in {alarm["kind"] for alarm in house.view()["alarms"] if alarm["active"]}
 

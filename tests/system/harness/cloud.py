@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def until(holds: Any, wish: str, within_s: float = 20.0) -> float:
+def until(holds: Callable[[], object], wish: str, within_s: float = 20.0) -> float:
     """Wait until `holds()` is true; return how long that took."""
     began_s = time.monotonic()
     while not holds():

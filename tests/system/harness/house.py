@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class House:
         with self.machine.path(f"/var/log/{name}.log").open("ab") as output:
             self.machine.start("python3", "-m", "gateway", *words, output=output)
 
-    def _wait(self, holds: Any, wish: str) -> None:
+    def _wait(self, holds: Callable[[], object], wish: str) -> None:
         deadline_s = time.monotonic() + _START_S
         while not holds():
             assert time.monotonic() < deadline_s, f"{wish} did not come: {self.log()[-2000:]}"

@@ -110,7 +110,11 @@ def with_version(package: Path, version: str, folder: Path) -> Path:
     content = folder / f"content-{version}"
     subprocess.run(["dpkg-deb", "--raw-extract", package, content], check=True)
     _replace(content / "DEBIAN" / "control", r"^Version: .*$", f"Version: {version}")
-    _replace(content / "usr/share/reed-gateway/gateway/__init__.py", r"^__version__ = .*$", f'__version__ = "{version}"')
+    _replace(
+        content / "usr/share/reed-gateway/gateway/__init__.py",
+        r"^__version__ = .*$",
+        f'__version__ = "{version}"',
+    )
     made = folder / f"reed-gateway_{version}_all.deb"
     subprocess.run(["dpkg-deb", "--build", content, made], check=True, stdout=subprocess.DEVNULL)
     return made

@@ -14,7 +14,7 @@ mmdebstrap --mode=root --variant=important --include="$packages" \
     --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='printf "127.0.0.1 localhost\n::1 localhost\n" >"$1/etc/hosts"' \
+    --customize-hook='printf "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 gateway\n" >"$1/etc/hosts"' \
     --customize-hook='echo gateway >"$1/etc/hostname"' \
     --customize-hook='rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"' \
     --customize-hook='chroot "$1" systemctl -q mask getty.target console-getty.service' \
