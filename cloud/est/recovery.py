@@ -37,10 +37,12 @@ def finish(request: HttpRequest, recovery_id: str) -> HttpResponse:
 @answers.endpoint("GET")
 def parameters(request: HttpRequest) -> HttpResponse:
     """Return where the broker is, and whose commands count."""
-    gateway_id = services.holder(caller.certificate(request)).pk
+    gateway = services.holder(caller.certificate(request))
     known = parts()
     broker = wire.Broker(known.public.broker_host or known.public.host, known.broker_port)
-    return answers.sent_json(wire.Parameters(gateway_id, broker, _command_keys(known.home)))
+    return answers.sent_json(
+        wire.Parameters(gateway.pk, broker, _command_keys(known.home), gateway.attestation)
+    )
 
 
 def _command_keys(home: Home) -> str:

@@ -119,6 +119,7 @@ class Parameters(msgspec.Struct, frozen=True):
     gateway: str
     broker: Broker
     command_keys: str
+    attestation: str
 
 
 _Message = TypeVar("_Message", AttestationBegin, AttestationAnswer, RecoveryBegin, RecoveryAnswer)

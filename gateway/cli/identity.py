@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.cli.access import add_options, get_view, show_json
 from gateway.cli.check_config import DEFAULT_PATH
-from gateway.cli.renew import moment, next_step
+from gateway.cli.renew import moment, next_step, refused_since
 from gateway.cli.table import duration, table
 from gateway.cli.wall_time import doubt, wall_clock
 from gateway.config.model import Config
@@ -50,6 +50,8 @@ def gather(args: argparse.Namespace, config: Config) -> dict[str, Any]:
     clock = wall_clock([current.cert_file] if current else [])
     why = doubt(clock, args, config.store.path)
     now_unix_s = None if why else clock.now_unix_s()
+    link = _link(args)
+    refused_unix_s = refused_since(link or {}, now_unix_s)
     shown = {name: _slot(slots, slots.pair(name), now_unix_s) for name in NAMES}
     return {
         "gateway": cloud.gateway if cloud else config.gateway.id,
@@ -58,9 +60,11 @@ def gather(args: argparse.Namespace, config: Config) -> dict[str, Any]:
         "usable": current is not None and shown[current.slot]["validity"] != "expired",
         "slots": shown,
         "clock": {"trusted": not why, "detail": why},
-        "next": asdict(next_step(slots, current, config.identity.renew_at, now_unix_s)) if current else None,
+        "next": asdict(next_step(slots, current, config.identity.renew_at, now_unix_s, refused_unix_s))
+        if current
+        else None,
         "last": asdict(attempt) if attempt else None,
-        "link": _link(args),
+        "link": link,
     }
 
 

@@ -2,11 +2,13 @@
 
 import argparse
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway.app.clock import WallClock
-from gateway.cli.access import STORED, add_options, connect, show_json
+from gateway.cli.access import STORED, add_options, connect, get_view, show_json
 from gateway.cli.check_config import DEFAULT_PATH
 from gateway.cli.table import duration, seconds
 from gateway.cli.wall_time import doubt, wall_clock
@@ -80,7 +82,7 @@ def _renew(args: argparse.Namespace, config: Config) -> Outcome:
     if current is None and args.if_due:
         return Outcome("none", NOT_ENROLLED)
     clock = wall_clock([current.cert_file] if current else [])
-    if args.if_due and current and (wait := _not_yet(slots, current, config, clock)) is not None:
+    if args.if_due and current and (wait := _not_yet(slots, current, config, clock, args)) is not None:
         return wait
     if why := doubt(clock, args, config.store.path):
         return Outcome("none", f"nothing is renewed now: {why}", 0 if args.if_due else STORED)
@@ -91,9 +93,13 @@ def _renew(args: argparse.Namespace, config: Config) -> Outcome:
     return _await_verdict(slots, pair, args)
 
 
-def _not_yet(slots: Slots, current: Pair, config: Config, clock: WallClock) -> Outcome | None:
+def _not_yet(
+    slots: Slots, current: Pair, config: Config, clock: WallClock, args: argparse.Namespace
+) -> Outcome | None:
     """Return why nothing is to be done now, or None. Quick: a timer asks every hour of the year."""
-    planned = next_step(slots, current, config.identity.renew_at, clock.trusted_unix_s())
+    now_unix_s = clock.trusted_unix_s()
+    refused_unix_s = refused_since(_link(args), now_unix_s)
+    planned = next_step(slots, current, config.identity.renew_at, now_unix_s, refused_unix_s)
     if planned.action is not Action.WAIT:
         return None
     if planned.at_unix_s is None:
@@ -101,7 +107,29 @@ def _not_yet(slots: Slots, current: Pair, config: Config, clock: WallClock) -> O
     return Outcome("none", f"not due before {moment(planned.at_unix_s)}")
 
 
-def next_step(slots: Slots, current: Pair, renew_at: float, now_unix_s: float | None) -> Due:
+def _link(args: argparse.Namespace) -> Mapping[str, Any]:
+    """Return what the running gateway says of its link; nothing if it does not run."""
+    try:
+        link: Mapping[str, Any] = get_view(args)["link"]
+    except ControlError:
+        return {}
+    return link
+
+
+def refused_since(link: Mapping[str, Any], now_unix_s: float | None) -> float | None:
+    """Return since when the broker turns the gateway away for who it is, Unix seconds; None: it does not."""
+    if now_unix_s is None or not link.get("denied"):
+        return None
+    return now_unix_s - float(link.get("since_s") or 0.0)
+
+
+def next_step(
+    slots: Slots,
+    current: Pair,
+    renew_at: float,
+    now_unix_s: float | None,
+    refused_unix_s: float | None = None,
+) -> Due:
     """Return what is to be done about the pair in use, and when.
 
     Raises IdentityError if it cannot be read. A certificate that makes no sense is to be renewed at once.
@@ -112,7 +140,14 @@ def next_step(slots: Slots, current: Pair, renew_at: float, now_unix_s: float | 
         return Due(Action.WAIT if now_unix_s is None else Action.RENEW, now_unix_s)
     attempt = slots.attempt
     last_unix_s = attempt.at_unix_s if attempt is not None else None
-    return due(valid, now_unix_s, renew_at=renew_at, chance=chance(pem), last_unix_s=last_unix_s)
+    return due(
+        valid,
+        now_unix_s,
+        renew_at=renew_at,
+        chance=chance(pem),
+        last_unix_s=last_unix_s,
+        refused_unix_s=refused_unix_s,
+    )
 
 
 def _await_verdict(slots: Slots, pair: Pair, args: argparse.Namespace) -> Outcome:

@@ -1,21 +1,26 @@
 """What no single table can know: names that must exist, lines used twice, numbers that must fit together."""
 
 import itertools
+import re
 import stat
 from collections.abc import Iterator
 
 from gateway.config import flow
 from gateway.config.model import Config, GatewayConfig
-from gateway.config.site import ID, ID_RULE, Parts
+from gateway.config.site import Parts
 from gateway.config.table import Reader, Table, shown, suggestion
 from gateway.domain.site import Action, OverridePolicy
 from gateway.drivers.adverts import secret_named
 
+_GATEWAY_ID = re.compile(r"[a-z0-9-]{1,63}")
+"""A label of a host name: it stands as one in the certificate."""
+
 
 def gateway_id(reader: Reader, gateway: GatewayConfig | None) -> None:
     """Note an id that no topic and no certificate can carry."""
-    if gateway is not None and not ID.fullmatch(gateway.id):
-        reader.add("gateway.id", f"{shown(gateway.id)} is not allowed; {ID_RULE}")
+    if gateway is not None and not _GATEWAY_ID.fullmatch(gateway.id):
+        rule = "a gateway's id is 1 to 63 of a-z, 0-9 and -"
+        reader.add("gateway.id", f"{shown(gateway.id)} is not allowed; {rule}")
 
 
 def references(reader: Reader, parts: Parts, tables: Table) -> None:

@@ -26,7 +26,7 @@ class GatewayConfig:
     """Keys of `[gateway]`.
 
     Args:
-        id: Name of the gateway at the broker and in its certificate (CN): a-z, 0-9, "-", at most 64.
+        id: Name of the gateway at the broker and in its certificate (CN): a-z, 0-9, "-", at most 63.
         state_dir: Folder for what must survive a restart.
         runtime_dir: Folder for sockets; empty after a boot.
         cloud_loss_s: The broker may be away this long before it is a trouble.

@@ -87,6 +87,7 @@ class Methods:
         self._group = group
         self._group_name = group_name
         self._snapshots = Snapshots(daemon)
+        self._figures = metrics.Figures(daemon)
 
     def table(self) -> Mapping[str, Method]:
         """Return the methods by their full names."""
@@ -123,7 +124,7 @@ class Methods:
 
     def _get_metrics(self, ongoing: Ongoing) -> None:
         varlink.parse_parameters(ongoing.call, _Nothing)
-        ongoing.reply({"text": metrics.text(self._daemon)})
+        ongoing.reply({"text": self._figures.text()})
 
     def _actuate_valve(self, ongoing: Ongoing) -> None:
         wanted = varlink.parse_parameters(ongoing.call, _Valve)

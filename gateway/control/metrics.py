@@ -23,12 +23,32 @@ View: TypeAlias = Mapping[str, Any]
 Sample: TypeAlias = tuple[Mapping[str, str], float | int | None]
 """Labels and value; without a value the sample is left out."""
 
+_FRESH_S = 0.5
+"""With 200 sensors a text takes 3 ms; nobody scrapes twice a second."""
+
 _SITE_STATES = ("normal", *(cls.value for cls in SignalClass))
 _STORE_STATES = ("ok", "failing", "stalled")
 
 
+class Figures:
+    """The text, hardly older than now: asking oftener than that costs the loop nothing."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._text = ""
+        self._fresh_until_s = 0.0
+
+    def text(self) -> str:
+        """Return everything."""
+        now_s = time.monotonic()
+        if now_s >= self._fresh_until_s:
+            self._text = text(self._daemon)
+            self._fresh_until_s = now_s + _FRESH_S
+        return self._text
+
+
 def text(daemon: Daemon) -> str:
-    """Return everything."""
+    """Return everything as it is now."""
     view: View = daemon.view()
     parts = (_gateway(view), _alarms(view), _zones(view), _sensors(view), _valves(view), _meters(view))
     more = (_outbox(view["store"]), _link(view["link"]), _process(daemon))

@@ -182,7 +182,7 @@ class _Enrolment:
 
     def _keep(self, pair: Pair, roots_pem: bytes, told: CloudParameters) -> Enrolled:
         """Write down what the daemon needs, and take the pair into use as the last step."""
-        cloud = Cloud(told.gateway, self._where.url, told.host, told.port)
+        cloud = Cloud(told.gateway, self._where.url, told.host, told.port, told.attestation)
         self._slots.save_ca(roots_pem)
         self._slots.save_command_keys(told.command_keys)
         self._slots.save_cloud(cloud)

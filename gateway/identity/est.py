@@ -8,11 +8,12 @@ import base64
 import json
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.errors import EnrolmentError
+from gateway.errors import EnrolmentError, IdentityError, UnreachableError
 from gateway.identity import answers
 from gateway.identity.https import Answer, Request, exchange, place
 
@@ -26,6 +27,7 @@ MAX_BYTES = 256 * 1024
 RECOVERY = b"reed-recovery-v1\0"
 """Leads what the old key signs, so that no other signature can pass for it."""
 
+Lender = Callable[[], AbstractContextManager[ssl.SSLContext]]
 _PROOF_WANTED = "attestation-"
 """Begins the reason of a refusal that a proof of the TPM cures."""
 
@@ -42,25 +44,29 @@ class CloudParameters:
         host: Name or address of the broker.
         port: Its TCP port for MQTT over TLS.
         command_keys: PEM; public keys of the cloud that sign commands.
+        attestation: The next key has to be proven to lie in our TPM.
     """
 
     gateway: str
     host: str
     port: int
     command_keys: bytes = field(repr=False)
+    attestation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Provable:
-    """A key whose place a TPM can prove. The proof costs it seconds: it is given when the cloud asks for it.
+    """A key whose place a TPM can prove. The proof costs it seconds: it is given when the cloud wants it.
 
     Args:
         attester: The TPM.
         key_file: The key that is to be certified.
+        is_expected: The cloud has said before that it will: a refusal less, which it would have to record.
     """
 
     attester: "Attester"
     key_file: Path
+    is_expected: bool = False
 
 
 class EstClient:
@@ -68,7 +74,8 @@ class EstClient:
 
     Args:
         url: "https://HOST" or "https://HOST:PORT".
-        context: Whom to trust, and our certificate where one is needed.
+        context: Whom to trust, and our certificate where one is needed; or what lends it for one request, so
+            that it holds no key in the TPM while that proves another one.
         timeout_s: For each request as a whole.
         authority: What `cacerts` has said, if it was asked before: then it is not asked again.
 
@@ -80,12 +87,14 @@ class EstClient:
     def __init__(
         self,
         url: str,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | Lender,
         timeout_s: float = TIMEOUT_S,
         authority: Sequence[bytes] = (),
     ) -> None:
         self._where = place(url)
-        self._context = context
+        self._lent: Lender = (
+            (lambda: nullcontext(context)) if isinstance(context, ssl.SSLContext) else context
+        )
         self._timeout_s = timeout_s
         self._known = authority
 
@@ -150,13 +159,14 @@ class EstClient:
     def parameters(self) -> CloudParameters:
         """Return where the broker is and who commands; the context must hold our certificate."""
         answer = self._ask(Request("GET", f"{_REED}/parameters"))
-        match answers.json_object(answer):
+        match said := answers.json_object(answer):
             case {
                 "gateway": str(gateway),
                 "broker": {"host": str(host), "port": int(port)},
                 "command_keys": str(keys),
             } if host.strip() and host.isprintable() and port is not True and 0 < port < 1 << 16:
-                return CloudParameters(gateway, host, port, answers.public_keys(answer, keys))
+                must_prove = said.get("attestation") == "required"
+                return CloudParameters(gateway, host, port, answers.public_keys(answer, keys), must_prove)
         raise answers.unusable(answer, "names no broker and no key of commands")
 
     def _enrol(
@@ -170,13 +180,28 @@ class EstClient:
         self, ask: Callable[[], Answer], provable: Provable | None, right: Mapping[str, str]
     ) -> Answer:
         """Ask; if the cloud wants to know first where the key lies, and that can be proven, ask once more."""
+        if provable is None:
+            return ask()
+        failure = self._failure(provable, right) if provable.is_expected else None
         try:
             return ask()
         except EnrolmentError as refusal:
-            if provable is None or not refusal.reason.startswith(_PROOF_WANTED):
+            if not refusal.reason.startswith(_PROOF_WANTED):
                 raise
+            if failure is not None:
+                raise failure from None
         self._attest(provable, right)
         return ask()
+
+    def _failure(self, key: Provable, right: Mapping[str, str]) -> IdentityError | None:
+        """Return why the proof failed; None if it did not. Whether that matters is for the cloud to say."""
+        try:
+            self._attest(key, right)
+        except UnreachableError:
+            raise
+        except IdentityError as error:
+            return error
+        return None
 
     def _attest(self, key: Provable, right: Mapping[str, str]) -> None:
         """Have the TPM prove where the key lies; `right` is by which the key is to be certified."""
@@ -213,7 +238,8 @@ class EstClient:
         return self._ask(Request("POST", path, json.dumps(body).encode(), {**kind, **headers}))
 
     def _ask(self, request: Request) -> Answer:
-        answer = exchange(self._where, self._context, request, timeout_s=self._timeout_s, max_bytes=MAX_BYTES)
+        with self._lent() as context:
+            answer = exchange(self._where, context, request, timeout_s=self._timeout_s, max_bytes=MAX_BYTES)
         answers.demand_success(answer)
         return answer
 

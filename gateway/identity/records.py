@@ -16,12 +16,14 @@ class Cloud:
         est_url: Base address for renewal, e.g. "https://cloud.example.org:8443".
         host: The broker's.
         port: The broker's, MQTT over TLS.
+        attestation: Each new key has to be proven to lie in our TPM.
     """
 
     gateway: str
     est_url: str
     host: str
     port: int
+    attestation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,19 @@ class Attempt:
 def cloud_json(cloud: Cloud) -> bytes:
     """Return the content of cloud.json."""
     broker = {"host": cloud.host, "port": cloud.port}
-    return _text({"gateway": cloud.gateway, "est_url": cloud.est_url, "broker": broker})
+    told = {"gateway": cloud.gateway, "est_url": cloud.est_url, "broker": broker}
+    return _text(told | {"attestation": cloud.attestation})
 
 
 def parse_cloud(text: bytes) -> Cloud | None:
     """Return what cloud.json says, or None if it says nothing that could be used."""
-    match _parsed(text):
+    match told := _parsed(text):
         case {
             "gateway": str(gateway),
             "est_url": str(est_url),
             "broker": {"host": str(host), "port": int(port)},
         } if gateway and est_url and host and port is not True and 0 < port < 1 << 16:
-            return Cloud(gateway, est_url, host, port)
+            return Cloud(gateway, est_url, host, port, told.get("attestation") is True)
     return None
 
 

@@ -55,7 +55,7 @@ def take_parameters(slots: Slots, cloud: Cloud, client: EstClient) -> None:
         told = client.parameters()
         if told.gateway != cloud.gateway:
             return
-        heard = Cloud(cloud.gateway, cloud.est_url, told.host, told.port)
+        heard = Cloud(cloud.gateway, cloud.est_url, told.host, told.port, told.attestation)
         if heard != cloud:
             slots.save_cloud(heard)
         if told.command_keys != _content(slots):

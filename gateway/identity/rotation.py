@@ -6,9 +6,11 @@ The pair in use is not touched, whatever happens; what was begun is begun anew n
 has ended, or the cloud does not take it any more, the old key proves that we are still us (recovery).
 """
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from gateway.errors import EnrolmentError, GatewayError, IdentityError
 from gateway.identity import csr, durable, issued, keys, recovery, tls
@@ -99,8 +101,8 @@ class _Renewal:
             fresh = self._slots.prepare()
             maker = keys.open_keys(self._config)
             maker.create(fresh.key_file)
-            attester = maker.attester()
-            self._provable = Provable(attester, fresh.key_file) if attester is not None else None
+            if (attester := maker.attester()) is not None:
+                self._provable = Provable(attester, fresh.key_file, self._cloud.attestation)
             csr_der = maker.csr(fresh.key_file, self._cloud.gateway)
             self._certify(fresh, csr_der, kind)
         except OSError as error:
@@ -128,8 +130,9 @@ class _Renewal:
 
     def _reenrol(self, csr_der: bytes) -> bytes:
         try:
-            with self._client(self._current) as client:
-                return client.reenrol(csr_der, self._provable)
+            lent = partial(self._context, self._current)
+            client = EstClient(self._cloud.est_url, lent, authority=self._authority)
+            return client.reenrol(csr_der, self._provable)
         except EnrolmentError as refusal:
             if refusal.reason in _FINAL or refusal.reason.startswith(_PROOF):
                 raise
@@ -147,8 +150,13 @@ class _Renewal:
     @contextmanager
     def _client(self, pair: Pair | None) -> Iterator[EstClient]:
         """Yield a client that shows this pair's certificate; a key in the TPM is let go of at the end."""
+        with self._context(pair) as context:
+            yield EstClient(self._cloud.est_url, context, authority=self._authority)
+
+    @contextmanager
+    def _context(self, pair: Pair | None) -> Iterator[ssl.SSLContext]:
         context = tls.client_context(self._slots.ca_file, pair, tcti=self._config.tcti)
         try:
-            yield EstClient(self._cloud.est_url, context, authority=self._authority)
+            yield context
         finally:
             tls.release(context)

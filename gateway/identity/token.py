@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gateway.errors import EnrolmentError
 
 _PARTS = 3
-_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ID = re.compile(r"[a-z0-9-]{1,63}")
 _SECRET_LETTERS = 26
 _NOT_IN_SECRET = re.compile("[^a-z2-7]")
 _PIN_LETTERS = 43

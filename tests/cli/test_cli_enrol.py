@@ -205,6 +205,41 @@ def test_a_token_may_come_from_standard_input(
         assert enrol(config, "--url", cloud.url, "--token", "-") == 0
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_what_is_no_text_is_no_token(  # noqa: PLR0917
+    cloud: Cloud,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    errors: str,
+):
+    (tmp_path / "stdin").write_bytes(b"hq-01.\xff\xfe.\x1b[2J\n")
+    with (tmp_path / "stdin").open(encoding="utf-8", errors=errors) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+
+        assert enrol(config, "--url", cloud.url, "--token", "-") in (77, 78)
+
+    assert complaint(capsys).rstrip("\n").isprintable()
+
+
+def test_a_configuration_that_was_mistyped_is_not_replaced_by_the_usual_places(
+    cloud: Cloud, config: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert by_hand(cloud, config.with_name("gatewy.toml")) == 78
+    assert "gatewy.toml: cannot be read: No such file" in complaint(capsys)
+    assert cloud.asked == []
+
+
+def test_an_address_and_a_token_that_changed_places_show_no_secret(
+    cloud: Cloud, config: Path, capsys: pytest.CaptureFixture[str]
+):
+    token = cloud.token(ID)
+    assert enrol(config, "--url", token, "--token", cloud.url) == 77
+    assert enrol(config, "--url", token, "--token", token) == 77
+    assert token.split(".")[1] not in capsys.readouterr().err
+
+
 def test_a_token_that_is_typed_is_not_shown(cloud: Cloud, config: Path):
     token = cloud.token(ID)
     terminal = Terminal(["enrol", "--config", str(config), "--url", cloud.url])
@@ -455,6 +490,20 @@ def test_a_wrong_configuration_changes_nothing(
     assert config.read_text() == CONFIG
     assert "board.kind" in card.with_name("reed-enrol.toml.problem").read_text()
     assert with_config.exists()
+    assert cloud.asked == []
+
+
+def test_the_gateways_own_configuration_is_never_destroyed(
+    cloud: Cloud, config: Path, capsys: pytest.CaptureFixture[str]
+):
+    """`config_file` names what the gateway uses: it would be shredded with the token."""
+    file = config.with_name("enrol.toml")
+    file.write_text(f'url = "{cloud.url}"\ntoken = "{cloud.token(ID)}"\nconfig_file = "{config.name}"\n')
+
+    assert enrol(config, "--from", str(file)) == 78
+
+    assert "is the gateway's configuration itself" in complaint(capsys)
+    assert config.read_text() == CONFIG
     assert cloud.asked == []
 
 

@@ -287,6 +287,21 @@ def test_a_timer_where_nobody_enrolled_is_no_failure(reed: Run):
     assert reed("renew", "--if-due") == (0, "not enrolled: there is nothing to renew\n", "")
 
 
+def test_a_certificate_that_the_broker_refuses_is_renewed_before_its_time(
+    tmp_path: Path, slots: Slots, reed: Run
+):
+    """Say, because the authority that issued it was given up; the registry decides who comes back."""
+    gateway = Trying(slots)
+    for since_s, planned in ((60.0, "not before"), (2 * 3600.0, "due now")):
+        gateway.state["link"] = {"state": "down", "since_s": since_s, "denied": "certificate revoked"}
+        with running(tmp_path, gateway):
+            assert f"next renewal: {planned}" in reed("identity")[1]
+            outcome = reed("renew", "--if-due")[1]
+            assert outcome.startswith("not due before ") or planned == "due now"
+
+    assert "slot b is in use" in outcome
+
+
 def test_a_certificate_that_makes_no_sense_is_replaced_without_waiting(slots: Slots, cloud: Cloud, reed: Run):
     current = slots.current()
     assert current is not None

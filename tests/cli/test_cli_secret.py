@@ -224,3 +224,28 @@ def test_what_root_keeps_the_daemons_user_can_read(
 
     paths = [*(tmp_path / "state").rglob("*"), *(tmp_path / "run").rglob("*")]
     assert {path.stat().st_uid for path in paths} == {4711}
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_what_is_no_text_is_no_secret_and_not_shown(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], errors: str
+):
+    typed_bytes = io.TextIOWrapper(io.BytesIO(b"231d39c1\xff"), encoding="utf-8", errors=errors)
+    monkeypatch.setattr("sys.stdin", typed_bytes)
+
+    assert secret(config, "set", "sump") == 78
+
+    err = capsys.readouterr().err
+    assert err == "reed-gateway: sump: the secret is no text\n"
+
+
+def test_who_may_not_look_is_told_so_when_removing(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def refused(path: Path, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refused)
+
+    assert secret(config, "remove", "sump") == 77
+    assert capsys.readouterr().err.endswith("secrets/sump: Permission denied; try with sudo\n")

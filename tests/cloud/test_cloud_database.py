@@ -182,7 +182,7 @@ def test_migrating_twice_changes_nothing(home: Home):
 def test_the_migrations_say_what_the_models_say(home: Home):
     from django.core.management import call_command  # noqa: PLC0415
 
-    call_command("makemigrations", "registry", check_changes=True, dry_run=True, verbosity=0)
+    call_command("makemigrations", "registry", "est", check_changes=True, dry_run=True, verbosity=0)
 
 
 def test_a_database_that_cannot_be_reached_is_said_in_one_line(tmp_path: Path, home: Home):

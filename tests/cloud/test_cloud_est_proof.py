@@ -166,6 +166,14 @@ def test_who_shows_nothing_gets_no_challenge(rig: Rig):
     refused(box.gateway.post("attestation", {}), 401, "token-missing")
 
 
+def test_a_gateway_is_told_that_its_next_key_has_to_be_proven(rig: Rig):
+    box = Box(rig, "proof-told").enrolled()
+
+    told = rig.front.ask("GET", "/reed/v1/parameters", pair=box.pair)
+
+    assert json.loads(told.body)["attestation"] == "required"
+
+
 # --- recovery -----------------------------------------------------------------------------------------
 
 
@@ -227,7 +235,7 @@ def test_a_denied_gateway_proves_nothing_by_its_recovery(rig: Rig):
 
 
 def test_a_stranger_with_the_certificate_does_not_disturb_the_gateways_own_proof(rig: Rig):
-    """The certificate is no secret: anybody can begin a recovery, and attest by its right if he has the TPM."""
+    """The certificate is no secret, and whoever has it can begin a recovery."""
     box = away(rig, "proof-away-stranger")
     gateways_own = Recovering(box)
     box.recovery = gateways_own.number

@@ -230,6 +230,7 @@ def test_an_enrolled_gateway_learns_where_the_broker_is_and_who_commands(rig: Ri
         "gateway": "told-1",
         "broker": {"host": "localhost", "port": 8883},
         "command_keys": rig.home.command_public_file.read_text(),
+        "attestation": "none",
     }
 
 

@@ -128,6 +128,33 @@ def test_a_proof_is_good_for_one_enrolment_but_not_for_its_lost_answer():
     assert reason_of(device.enrol) == "attestation-missing"
 
 
+@pytest.mark.parametrize("again", [Device.renew, Device.recover])
+def test_a_later_certificate_asks_for_the_proof_of_its_own_key(
+    clock: Clock, again: Callable[[Device, ec.EllipticCurvePrivateKey], x509.Certificate]
+):
+    device, new = Device("gw-1").expected(attestation="required"), new_key()
+    services.note_attested("gw-1", EK, public_der(device.key), peer=PEER)
+    device.enrol()
+    assert reason_of(again, device, new) == "attestation-missing"
+    services.note_attested("gw-1", EK, public_der(device.key), binds=False, peer=PEER)
+    assert reason_of(again, device, new) == "attestation-other-key"
+    services.note_attested("gw-1", EK, public_der(new), binds=False, peer=PEER)
+    clock.advance(minutes=5)
+    assert reason_of(again, device, new) == "attestation-stale"
+    services.note_attested("gw-1", EK, public_der(new), binds=False, peer=PEER)
+    again(device, new)
+    assert reason_of(again, device, new_key()) == "attestation-missing"
+
+
+def test_a_policy_that_comes_later_counts_from_the_next_renewal():
+    device = enrolled("gw-1")
+    services.expect("gw-1", site="Tower", attestation="required", actor="cli:test")
+    assert reason_of(device.renew) == "attestation-missing"
+    assert reason_of(services.check_ek, "gw-1", EK, binds=False, peer=PEER) == "ek-unbound"
+    services.expect("gw-1", site="Tower", attestation="none", actor="cli:test")
+    device.renew()
+
+
 def test_a_tpm_belongs_to_one_gateway():
     first, second = enrolled("gw-1"), Device("gw-2").expected()
     services.note_attested("gw-1", EK, public_der(first.key), peer=PEER)

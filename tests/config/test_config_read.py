@@ -107,6 +107,8 @@ def test_all_problems_are_named_at_once(write: Write, problems: Problems):
         (('kind = "sim"', 'kind = "pi"'), "board.kind", 'give "linux" or "sim"'),
         (('kind = "sim"\n', ""), "board.kind", 'missing; give "linux" or "sim"'),
         (('id = "house-7"', ""), "gateway.id", "missing"),
+        (("house-7", "h" * 64), "gateway.id", "1 to 63 of a-z, 0-9 and -"),
+        (("house-7", "House-7"), "gateway.id", "1 to 63 of a-z, 0-9 and -"),
         (("[zone.plant-room]", '[zone."Plant room"]'), 'zone."Plant room"', "1 to 64 of a-z"),
         (('["cellar", "roof"]', '["celar", "roof"]'), "zone.plant-room.sensors", 'did you mean "cellar"?'),
         (('["cellar", "roof"]', '["roof", "roof"]'), "zone.plant-room.sensors", "each once"),

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -145,3 +146,32 @@ def test_promtool_finds_nothing_to_complain_about():
     )
 
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_handbook_lists_every_figure_with_its_labels():
+    gateway = FakeGateway()
+    gateway.state["link"] = {
+        "state": "up",
+        "sessions": 1,
+        "key_failures": 0,
+        "commands_refused": {"expired": 1},
+    }
+    handbook = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = handbook.partition("<!-- metrics -->")[2].partition("<!-- end -->")[0]
+
+    made = set()
+    for family in text_string_to_metric_families(metrics.text(gateway)):
+        labels = ",".join(family.samples[0].labels)
+        name = family.samples[0].name
+        made.add(f"`{name}{{{labels}}}`" if labels else f"`{name}`")
+
+    assert {
+        row.split(" | ")[0].removeprefix("| ") for row in table.splitlines() if row.startswith("| `")
+    } == made
+
+
+def test_who_asks_all_the_time_gets_a_text_that_is_made_twice_a_second(client: Client, gateway: Served):
+    first = client.call("GetMetrics")["text"]
+    gateway.gateway.state["state"] = "normal"
+
+    assert client.call("GetMetrics")["text"] == first

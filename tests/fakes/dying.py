@@ -1,4 +1,4 @@
-"""The gateway, killed at a step of what it changes in a folder: python -m tests.fakes.dying STEP FOLDER run."""
+"""The gateway, killed at a step of what it changes in a folder (-m tests.fakes.dying STEP FOLDER run)."""
 
 import sys
 from pathlib import Path

@@ -168,6 +168,7 @@ class Cloud:
             "gateway": self._known(certificate),
             "broker": {"host": host, "port": port},
             "command_keys": public_pem(self.command_key.public_key()).decode(),
+            "attestation": "required" if self.attestation_required else "none",
         }
 
     def _attest(self, who: "Who", rest: list[str], told: dict[str, str]) -> tuple[int, str, bytes]:

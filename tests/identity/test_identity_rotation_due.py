@@ -2,12 +2,15 @@
 
 import itertools
 import math
+import random
+from collections import Counter
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.identity.due import (
     LONGEST_RECOVERY_WAIT_S,
+    REFUSAL_SPREAD_S,
     SHORTEST_WAIT_S,
     SPREAD,
     STEPS,
@@ -104,7 +107,7 @@ def test_recovery_after_the_end_begins_at_once_and_keeps_a_bounded_pace(
     for last in (sooner, later):
         pause = next_attempt_unix_s(valid, renew_at=renew_at, chance=chance, last_unix_s=last) - last
         assert SHORTEST_WAIT_S * 0.999 <= pause <= LONGEST_RECOVERY_WAIT_S * 1.501
-    assert recovery_wait_s(valid, sooner) <= recovery_wait_s(valid, later)
+    assert recovery_wait_s(valid.end_unix_s, sooner) <= recovery_wait_s(valid.end_unix_s, later)
 
 
 @given(windows, shares, chances, st.one_of(st.none(), st.floats(0, 4e9)))
@@ -144,3 +147,56 @@ def test_gateways_of_one_day_renew_over_days_and_the_same_one_at_the_same_time()
 def test_a_month_is_tried_every_day_at_first_and_every_few_minutes_at_last():
     assert DAY_S < wait_s(MONTH, at(MONTH, 0.66)) < 2 * DAY_S
     assert wait_s(MONTH, MONTH.end_unix_s - 1000) == SHORTEST_WAIT_S
+
+
+@given(chances, st.floats(0.0, 10 * DAY_S))
+def test_whom_the_broker_refuses_renews_before_the_time_at_a_bounded_pace(
+    chance: float, refused_after_s: float
+):
+    """Perhaps the certificate's authority was given up: to wait for its time would be weeks in the dark."""
+    refused = MONTH.begin_unix_s + refused_after_s
+    now, last, attempts = refused, None, []
+    while now < refused + 3 * DAY_S:
+        planned = due(MONTH, now, renew_at=0.66, chance=chance, last_unix_s=last, refused_unix_s=refused)
+        if planned.action is Action.RENEW:
+            last = now
+            attempts.append(now)
+        now += 600.0
+
+    assert attempts[0] - refused <= SHORTEST_WAIT_S + REFUSAL_SPREAD_S + 600.0
+    assert 8 < len(attempts) < 40
+    assert min(later - one for one, later in itertools.pairwise(attempts)) >= SHORTEST_WAIT_S
+
+
+@given(chances, st.floats(0.0, 29 * DAY_S))
+def test_a_refusal_never_delays_a_renewal(chance: float, after_s: float):
+    now = MONTH.begin_unix_s + after_s
+    plain = due(MONTH, now, renew_at=0.66, chance=chance, last_unix_s=None)
+    refused = due(MONTH, now, renew_at=0.66, chance=chance, last_unix_s=None, refused_unix_s=now)
+
+    assert refused.at_unix_s is not None
+    assert plain.at_unix_s is not None
+    assert refused.at_unix_s <= plain.at_unix_s
+
+
+def test_after_a_long_outage_of_the_cloud_gateways_do_not_come_back_in_step():
+    """Ten thousand, enrolled within a week and then cut off for 60 days; a timer looks every hour."""
+    dice = random.Random(1)  # noqa: S311  # repeatable, not secret
+    returns = NOW + 60 * DAY_S
+    per_minute: Counter[int] = Counter()
+    for _ in range(1000):
+        begin = NOW + dice.uniform(0, 7 * DAY_S)
+        valid = Window(begin, begin + 30 * DAY_S)
+        chance, timer_s = dice.random(), dice.uniform(0, 3600)
+        now, last = valid.end_unix_s - dice.uniform(0, 3600) + timer_s, valid.end_unix_s - 600.0
+        while True:
+            planned = due(valid, now, renew_at=0.66, chance=chance, last_unix_s=last)
+            if planned.action is not Action.WAIT:
+                if now >= returns:
+                    break
+                last = now
+            now += 3600
+        per_minute[int((now - returns) // 60)] += 1
+
+    assert max(per_minute) <= 10 * 60
+    assert max(per_minute.values()) <= 15  # of 1000, in one minute

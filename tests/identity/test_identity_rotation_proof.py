@@ -75,6 +75,40 @@ def test_each_renewal_proves_its_own_key(slots: Slots, demanding: Cloud):
     working(slots)
 
 
+@pytest.mark.usefixtures("chip")
+def test_a_cloud_that_wanted_the_proof_need_not_refuse_again(slots: Slots, demanding: Cloud):
+    slots.promote(renew(slots, CONFIG, time.time()))
+    demanding.asked.clear()
+
+    slots.promote(renew(slots, CONFIG, time.time()))
+
+    assert demanding.asked.count(REENROL) == 1
+    assert count(demanding, "attestation") == 2
+
+
+def test_a_proof_that_fails_costs_nothing_where_it_is_wanted_no_more(
+    slots: Slots, demanding: Cloud, chip: list[Chip]
+):
+    slots.promote(renew(slots, CONFIG, time.time()))
+    demanding.attestation_required = False
+    chip[0] = Chip(b"nobody's")
+
+    slots.promote(renew(slots, CONFIG, time.time()))
+
+    assert slots.cloud is not None
+    assert not slots.cloud.attestation
+
+
+def test_a_proof_that_fails_is_the_reason_where_it_is_wanted_still(
+    slots: Slots, demanding: Cloud, chip: list[Chip]
+):
+    slots.promote(renew(slots, CONFIG, time.time()))
+    chip[0] = Chip(b"nobody's")
+
+    with pytest.raises(EnrolmentError, match="the maker of this TPM is not trusted"):
+        renew(slots, CONFIG, time.time())
+
+
 def test_a_key_in_a_file_is_refused_and_the_pair_in_use_stays(slots: Slots, demanding: Cloud):
     before = working(slots)
 

@@ -228,6 +228,7 @@ async def test_what_is_delivered_counts_as_delivered_before_the_disk_lets_it_go(
 
         assert store.stats()["queued"] == dict.fromkeys(QUEUES, 0) | {"event": 1}
         assert store.stats()["delivered_on_disk"] == 1
+        assert store.stats()["delivered"] == 1
 
         await on_disk(store, Channel.ALARM, "another leak")
 

@@ -220,7 +220,6 @@ def test_a_daemon_whose_unit_runs_out_of_memory_is_started_again(site: Site) -> 
 
 
 def _status(site: Site) -> str:
-    print(site.machine.shows(UNIT, "StatusText"))
     return site.machine.shows(UNIT, "StatusText")
 
 

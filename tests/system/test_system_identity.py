@@ -186,6 +186,24 @@ def test_rotates_five_times_under_load_without_a_loss_or_a_copy(house: House, wa
     assert rate > PER_S
 
 
+def test_root_on_the_gateway_cannot_renew_with_a_key_to_carry_away(
+    house: House, cloud: ControlPlane, watch: Watch
+):
+    before = (house.identity_files() / "current" / "key.pem").read_text()
+    own = house.machine.path("/etc/reed/gateway.toml").read_text()
+    carried_away = own.replace('key = "tpm"', 'key = "software"\nallow_software_key = true')
+    house.machine.path("/tmp/software.toml").write_text(carried_away)
+
+    status, line = house.refusal("renew", "--config", "/tmp/software.toml")
+
+    assert status == 77
+    assert f"{GATEWAY} has to prove that its key lies in its TPM" in line
+    refused = [entry for entry in cloud.audit() if entry["outcome"] == "refused"]
+    assert ("renew", "attestation-missing") in {(entry["action"], entry["reason"]) for entry in refused}
+    assert (house.identity_files() / "current" / "key.pem").read_text() == before
+    assert watch.ingest.status() == (True, "connected")
+
+
 def test_denied_it_is_gone_within_five_seconds_and_cannot_return(
     house: House, cloud: ControlPlane, watch: Watch
 ):

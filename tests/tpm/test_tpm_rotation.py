@@ -2,24 +2,26 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from gateway.errors import IdentityError, TpmError
+from gateway.errors import EnrolmentError, IdentityError, TpmError
 from gateway.identity import durable, tls
 from gateway.identity.config import Config
-from gateway.identity.keys import Keys, in_tpm
+from gateway.identity.keys import Keys, in_tpm, open_keys
 from gateway.identity.records import Cloud as Where
 from gateway.identity.rotation import renew
 from gateway.identity.slots import Slots
 from tests.fakes import est_cloud
 from tests.fakes.est_cloud import Cloud
 from tests.fakes.issuer import DAY, pem, public_pem
-from tests.system.harness.swtpm import Swtpm
+from tests.system.harness.swtpm import Maker, Swtpm
 from tests.tpm.conftest import left_in
+from tests.tpm.prover import Prover
 
 NAME = "hq-01"
 
@@ -28,6 +30,13 @@ NAME = "hq-01"
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
     with est_cloud.served(est_cloud.cloud(tmp_path)) as running:
         yield running
+
+
+@pytest.fixture
+def demanding(cloud: Cloud, maker: Maker) -> Cloud:
+    """It wants each key proven, and judges as the real one does."""
+    cloud.attestation_required, cloud.prover = True, Prover(maker)
+    return cloud
 
 
 def enrolled(folder: Path, cloud: Cloud, keys: Keys, starts: datetime | None = None) -> Slots:
@@ -76,6 +85,33 @@ def test_after_its_end_the_key_in_the_tpm_proves_who_we_are(
     in_use(slots, config)
     assert any("recovery" in asked for asked in cloud.asked)
     assert left_in(tpm) == []
+
+
+@pytest.mark.parametrize("began", [timedelta(0), timedelta(days=40)], ids=["renewal", "recovery"])
+def test_the_tpm_proves_the_next_key_where_the_cloud_wants_to_know(
+    tmp_path: Path, demanding: Cloud, config: Config, tpm: Swtpm, began: timedelta
+):
+    slots = enrolled(tmp_path / "identity", demanding, open_keys(config), datetime.now(UTC) - began)
+    used = [in_use(slots, config)]
+
+    for _ in range(2):  # the first after a refusal, the second without one
+        slots.promote(renew(slots, config, time.time()))
+        used.append(in_use(slots, config))
+        assert left_in(tpm) == []
+
+    assert len(set(used)) == 3
+    assert sum("attestation" in asked for asked in demanding.asked) == 4
+
+
+def test_a_key_in_a_file_does_not_follow_one_in_the_tpm(tmp_path: Path, demanding: Cloud, config: Config):
+    slots = enrolled(tmp_path / "identity", demanding, open_keys(config))
+    before = in_use(slots, config)
+
+    with pytest.raises(EnrolmentError, match="an attestation of the TPM is needed"):
+        renew(slots, replace(config, key="software", allow_software_key=True), time.time())
+
+    assert in_use(slots, config) == before
+    assert demanding.issued == []
 
 
 def test_a_tpm_that_dies_costs_a_renewal_and_nothing_else(

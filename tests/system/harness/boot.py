@@ -1,7 +1,7 @@
 """A Debian 13 machine that boots: systemd, journald, apt and dpkg as on any other, in a container.
 
-Files, processes, mounts and network are its own and live in memory. When its holder ends, however it does, all
-of that is gone; what the machine has written survives any number of its boots until then.
+Files, processes, mounts and network are its own and live in memory. When its holder ends, however it does,
+all of that is gone; what the machine has written survives any number of its boots until then.
 """
 
 import os
@@ -75,11 +75,23 @@ class Booted:
         tree = ready_tree(self._tree)
         self._folder.mkdir(parents=True, exist_ok=True)
         tied = ["setpriv", "--pdeathsig", "KILL"]
-        apart = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        apart = [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ]
         self._holder = subprocess.Popen(
-            [*tied, *apart, "sh", "-c", _HOLD, "hold", tree, self._folder, self._group], stdin=subprocess.DEVNULL
+            [*tied, *apart, "sh", "-c", _HOLD, "hold", tree, self._folder, self._group],
+            stdin=subprocess.DEVNULL,
         )
-        self._held = self._wait(lambda: self._ready_child(self._holder, self._folder / "up"), _START_S, "its holder")
+        self._held = self._wait(
+            lambda: self._ready_child(self._holder, self._folder / "up"), _START_S, "its holder"
+        )
         try:
             self.boot()
         except BaseException:
@@ -106,7 +118,17 @@ class Booted:
         """
         with (self._folder / "console.log").open("ab") as console:
             self._nspawn = subprocess.Popen(
-                [*self._inside_holder(), "sh", "-c", _BOOT, "boot", self._folder, self._group, REPOSITORY, SOURCE],
+                [
+                    *self._inside_holder(),
+                    "sh",
+                    "-c",
+                    _BOOT,
+                    "boot",
+                    self._folder,
+                    self._group,
+                    REPOSITORY,
+                    SOURCE,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -167,12 +189,27 @@ class Booted:
             "DEBIAN_FRONTEND": "noninteractive",
             **environment,
         }
-        enter = ["nsenter", "--target", str(self._first), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        enter = [
+            "nsenter",
+            "--target",
+            str(self._first),
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "--cgroup",
+        ]
         enter += [f"--root=/proc/{self._first}/root", f"--wd=/proc/{self._first}/root"]
         return [*enter, "env", "-i", *(f"{k}={v}" for k, v in settings.items()), *map(str, words)]
 
     def run(
-        self, *words: str | Path, check: bool = True, timeout_s: float = 60.0, stdin: str = "", **environment: str
+        self,
+        *words: str | Path,
+        check: bool = True,
+        timeout_s: float = 60.0,
+        stdin: str = "",
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end and return what it said.
 
@@ -204,12 +241,14 @@ class Booted:
         self.run("chown", owner, inside)
 
     def install(self, *packages: Path, check: bool = True) -> str:
-        """Install, upgrade or downgrade as an administrator would, and return what apt said on both outputs."""
+        """Install, upgrade or downgrade as an administrator would; return what apt said on both outputs."""
         return self.apt("install", *self.bring(*packages), check=check)
 
     def apt(self, action: str, *packages: str, check: bool = True) -> str:
         """Let apt do something with packages, and return what it said on both outputs."""
-        done = self.run("apt-get", "-qy", "--allow-downgrades", action, *packages, check=check, timeout_s=120.0)
+        done = self.run(
+            "apt-get", "-qy", "--allow-downgrades", action, *packages, check=check, timeout_s=120.0
+        )
         return done.stdout + done.stderr
 
     def bring(self, *packages: Path) -> list[str]:

@@ -60,6 +60,11 @@ class Disk:
             assert time.monotonic() < deadline_s, f"somebody still holds {self.device}"
             time.sleep(0.01)
 
+    def remount(self, how: str) -> None:
+        """Make this disk and the root beside it "ro" or "rw", while the machine is off."""
+        self._run("mount", "-o", f"remount,{how}", self._place)
+        self._run("mount", "-o", f"remount,bind,{how}", self._machine._folder / "root")
+
     def cut_power(self) -> None:
         """From now on nothing reaches it, and what was not synchronised is lost; the machine sees errors."""
         folder = os.open(self.folder, os.O_RDONLY)

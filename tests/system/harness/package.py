@@ -30,16 +30,17 @@ _VENDOR = REPOSITORY / "debian" / "vendor"
 _BUILD_S = 300.0
 
 
-def build(source: Path, work: Path, output: Path) -> list[Path]:
+def build(source: Path, work: Path, output: Path, *, checked: bool = False) -> list[Path]:
     """Build once and return the packages, in `output`.
 
     Args:
         source: What `copy_source` made.
         work: An empty folder for the build.
         output: Where the packages go.
+        checked: lintian must find nothing in them.
 
     Raises:
-        AssertionError: The build failed; the message has its last words.
+        AssertionError: The build failed, or lintian found something; the message has its last words.
     """
     output.mkdir(parents=True, exist_ok=True)
     with Machine(work, "builder", tree="tree-build") as machine:
@@ -52,6 +53,10 @@ def build(source: Path, work: Path, output: Path) -> list[Path]:
             LC_ALL="C.UTF-8",
         )
         built = sorted(machine.path("/build").glob("*.deb"))
+        if checked:
+            names = [f"/build/{package.name}" for package in built]
+            lintian = ("lintian", "--pedantic", "--fail-on=error,warning,info,pedantic", "--allow-root")
+            machine.run(*lintian, *names, timeout_s=_BUILD_S, LC_ALL="C.UTF-8")
         return [Path(shutil.copy(package, output)) for package in built]
 
 
@@ -134,7 +139,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as work:
         source = copy_source(Path(work) / "source")
-        first = build(source, Path(work) / "1", folder)
+        first = build(source, Path(work) / "1", folder, checked=True)
         second = build(source, Path(work) / "2", Path(work) / "again")
         return _compare(first, second)
 

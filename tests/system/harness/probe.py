@@ -74,9 +74,7 @@ def _become_code() -> None:
 
 
 def _see_others() -> None:
-    others = [name for name in os.listdir("/proc") if name.isdigit() and int(name) == 1]
-    if not others:
-        raise OSError(errno.ENOENT, "")
+    Path("/proc/1/cmdline").read_bytes()
 
 
 def _listen() -> None:
@@ -103,7 +101,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "write cloud": lambda: _write("/var/lib/reed-cloud/probe"),
     "write runtime": lambda: _write("/run/reed/probe"),
     "read /home": lambda: Path("/home/somebody/letter").read_text(),
-    "other device": lambda: _open_device("/dev/net/tun"),
+    "other device": lambda: _open_device("/dev/other"),
     "serial port": lambda: _open_device("/dev/ttyS9"),
     "user namespace": _namespace,
     "trace a process": _ptrace,

@@ -1,7 +1,7 @@
 """A site in a booted machine: the simulated building beside the installed gateway, and somebody who watches.
 
-The building is a service of its own. Whatever becomes of the gateway, its package or its unit, the building goes
-on, keeps the levels of its lines, and tells of each that changes.
+The building is a service of its own. Whatever becomes of the gateway, its package or its unit, the building
+goes on, keeps the levels of its lines, and tells of each that changes.
 """
 
 import json
@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from gateway.errors import DriverError
 from gateway.sim.client import Visitor
-from gateway.sim.happening import OutputSet
 from gateway.sim.hands import Poke
+from gateway.sim.happening import OutputSet
 from tests.system.harness.boot import Booted
 from tests.system.harness.machine import SOURCE
 
@@ -62,6 +62,7 @@ line = "leak-plant-room"
 kind = "contact"
 line = "leak-kitchen"
 """
+_PLAN = f"{SOURCE}/gateway/cli/demo/building.toml"
 _UNIT = f"""\
 [Unit]
 Description=Simulated building
@@ -70,7 +71,7 @@ User=reed-gateway
 Group=reed
 RuntimeDirectory=reed-building
 Environment=PYTHONPATH={SOURCE} PYTHONDONTWRITEBYTECODE=1
-ExecStart=/usr/bin/python3 -m gateway building --plan {SOURCE}/gateway/cli/demo/building.toml --socket {SOCKET}
+ExecStart=/usr/bin/python3 -m gateway building --plan {_PLAN} --socket {SOCKET}
 [Install]
 WantedBy=multi-user.target
 """
