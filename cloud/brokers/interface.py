@@ -1,6 +1,6 @@
 """What the cloud asks of a broker, whichever it is: who may connect, and that denied ones are gone."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,7 +44,14 @@ class BrokerAdmin(Protocol):
         """End its connection, if there is one; it may come back at once."""
 
     def granted(self) -> set[str]:
-        """Return the gateways that may connect."""
+        """Return the gateways that may connect and have exactly their rights."""
+
+    def present(self, unwanted: Collection[str] = ()) -> set[str]:
+        """Return everybody on the list who is no service of ours, whatever rights he has.
+
+        Args:
+            unwanted: Who should not be there: looked for even where the list is shared with others.
+        """
 
     def install_crl(self, pem: bytes) -> None:
         """Refuse certificates as these CRLs say, from the next handshake on; live connections stay.
@@ -69,8 +76,8 @@ class Drift:
     """How a broker differs from the registry.
 
     Args:
-        missing: To be granted.
-        surplus: To be denied.
+        missing: To be granted: absent, or with other rights than its own.
+        surplus: To be denied: present, with whatever rights.
     """
 
     missing: frozenset[str]
@@ -80,10 +87,10 @@ class Drift:
         return bool(self.missing or self.surplus)
 
 
-def drift(wanted: Iterable[str], granted: Iterable[str]) -> Drift:
+def drift(wanted: Iterable[str], granted: Iterable[str], present: Iterable[str]) -> Drift:
     """Compare what the registry wants with what the broker has."""
     wanted_ids, granted_ids = frozenset(wanted), frozenset(granted)
-    return Drift(missing=wanted_ids - granted_ids, surplus=granted_ids - wanted_ids)
+    return Drift(missing=wanted_ids - granted_ids, surplus=(granted_ids | frozenset(present)) - wanted_ids)
 
 
 def reconcile(broker: BrokerAdmin, wanted: Iterable[str]) -> Drift:
@@ -92,7 +99,7 @@ def reconcile(broker: BrokerAdmin, wanted: Iterable[str]) -> Drift:
     Raises:
         BrokerError: As `BrokerAdmin`; what was done until then stays.
     """
-    found = drift(wanted, broker.granted())
+    found = drift(wanted, broker.granted(), broker.present())
     for gateway_id in sorted(found.surplus):
         broker.deny(gateway_id)
     broker.grant_all(sorted(found.missing))

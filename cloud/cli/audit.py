@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from cloud.cli.access import add_options, opened, show_json
 from cloud.cli.table import table, when
+from cloud.errors import SetupError
 
 if TYPE_CHECKING:
     from cloud.registry.models import AuditEntry
@@ -26,14 +27,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         action="store_true",
         help="check the whole chain of hashes instead; exit status 1 if anything was changed or removed",
     )
+    parser.add_argument(
+        "--head",
+        default="",
+        metavar="HASH",
+        help="with --verify: the head that an earlier one printed; shows whether the end was cut off since",
+    )
     add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the entries, or the verdict."""
+    if args.head and not args.verify:
+        raise SetupError("--head needs --verify")
     with opened(args):
         if args.verify:
-            return _verify(as_json=args.json)
+            return _verify(args.head, as_json=args.json)
         from cloud.registry import services  # noqa: PLC0415  # can be imported only now
 
         entries = services.audit_entries(subject=args.gateway, limit=args.limit)
@@ -46,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(*, as_json: bool) -> int:
+def _verify(kept: str, *, as_json: bool) -> int:
     from cloud.registry import services  # noqa: PLC0415  # can be imported only now
 
-    verdict = services.verify_audit()
+    verdict = services.verify_audit(kept.strip().lower())
     if as_json:
         show_json({"entries": verdict.entries, "head": verdict.head, "problem": verdict.problem or None})
     elif verdict.problem:

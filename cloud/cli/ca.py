@@ -88,13 +88,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace, home: Home) -> int:
+    from cloud.registry.services import warnings  # noqa: PLC0415  # can be imported only now
     from cloud.run.inventory import certificates  # noqa: PLC0415  # can be imported only now
     from cloud.web.summary import read_crls  # noqa: PLC0415
 
     held, lists = certificates(home), read_crls(home)
     if args.json:
         crl = {"since": lists.since.isoformat(), "until": lists.until.isoformat(), "entries": lists.entries}
-        show_json({"certificates": [each.plain() for each in held], "crl": crl})
+        shown: dict[str, object] = {"certificates": [each.plain() for each in held], "crl": crl}
+        show_json({**shown, "warnings": list(warnings())})
         return 0
     rows = [
         [each.kind, each.name, each.key_id or "-", each.serial, when(each.until), each.note] for each in held
@@ -104,6 +106,8 @@ def _show(args: argparse.Namespace, home: Home) -> int:
     print(f"\nrevocation lists: made {when(lists.since)}, hold until {until}, entries: {lists.entries}")
     if home.offline.exists():
         print(f"{home.offline} is still here: carry the root's key away")
+    for warning in warnings():
+        print(f"warning: {warning}")
     return 0
 
 
@@ -118,11 +122,14 @@ def _crl(args: argparse.Namespace) -> int:
                 "entries": report.entries,
                 "size_bytes": report.size_bytes,
                 "until": report.next_update.isoformat(),
+                "warning": report.warning or None,
             }
         )
     else:
         until = when(report.next_update)
         print(f"published number {report.number}, entries: {report.entries}, holds until {until}")
+        if report.warning:
+            print(f"warning: {report.warning}")
     return 0
 
 

@@ -11,9 +11,12 @@ from django.http import HttpRequest
 
 from cloud.errors import RefusedError
 from cloud.est import wire
+from cloud.registry import services
 
 _GATEWAY_ID: Final = re.compile(r"[a-z0-9-]{1,63}")
 _RECOVERY: Final = re.compile(r"[0-9a-f]{32}")
+_NOBODY: Final = "unreadable"
+"""What the audit trail calls who has not said who he is."""
 _SECRET: Final = re.compile(r"[!-~]{1,200}")
 
 
@@ -38,6 +41,11 @@ def token(request: HttpRequest) -> Token:
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         raise RefusedError("token-missing", "give the gateway's id and the one-time secret (HTTP Basic)", 401)
+    with services.watched("enrol", _NOBODY, peer(request)):
+        return _read(value)
+
+
+def _read(value: str) -> Token:
     try:
         gateway_id, _, secret = b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, ValueError):

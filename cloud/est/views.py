@@ -31,8 +31,10 @@ def csrattrs(_request: HttpRequest) -> HttpResponse:
 def simpleenroll(request: HttpRequest) -> HttpResponse:
     """A certificate for who has a one-time token (4.2.1)."""
     token = caller.token(request)
-    csr_der = wire.decoded(answers.body(request, _REQUEST), "the request")
-    return issued(services.enrol(token.gateway_id, token.secret, csr_der, peer=caller.peer(request)))
+    text, peer = answers.body(request, _REQUEST), caller.peer(request)
+    with services.watched("enrol", token.gateway_id, peer):
+        csr_der = wire.decoded(text, "the request")
+    return issued(services.enrol(token.gateway_id, token.secret, csr_der, peer=peer))
 
 
 @answers.endpoint("POST")

@@ -4,6 +4,8 @@ The database decides. If this process dies after it, or broker or CRL fail, `rec
 neither waits for the other, since each alone keeps a denied gateway from publishing and reading.
 """
 
+import time
+
 from cryptography.x509 import ReasonFlags
 from django.db import transaction
 from django.db.models import Q
@@ -17,6 +19,8 @@ from cloud.registry.revocation import publish_quietly
 from cloud.registry.settle import settle_quietly
 
 _ENDED = ReasonFlags.cessation_of_operation.value
+_HANGS_S = 1.0
+"""A broker that is down or refuses says so sooner."""
 _STOLEN = ReasonFlags.key_compromise.value
 
 
@@ -93,9 +97,16 @@ def _enter(gateway: Gateway, state: State, action: str, actor: str, reason: str)
 
 
 def _carry_out(done: str, gateway: Gateway) -> Gateway:
-    """Have broker and CRLs follow; the second is tried whatever becomes of the first."""
-    broker, crl = settle_quietly(gateway.pk), publish_quietly()
-    if not crl and gateway.state != State.ENROLLED:
+    """Have broker and CRLs follow; the second is tried whatever becomes of the first.
+
+    If the broker hangs, the CRL is only written: it gets that from `reconcile`, with the rest.
+    """
+    began_s = time.monotonic()
+    broker = settle_quietly(gateway.pk)
+    # Each further question to a broker that hangs would cost a person another time-out.
+    hangs = bool(broker) and time.monotonic() - began_s > _HANGS_S
+    crl = publish_quietly(at_broker=not hangs)
+    if not hangs and not crl and gateway.state != State.ENROLLED:
         broker = settle_quietly(
             gateway.pk
         )  # ends what connected, without any right, before the CRL was there

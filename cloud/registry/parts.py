@@ -50,6 +50,8 @@ class Parts:
     open_issuer: Callable[[], Issuer]
     open_broker: Callable[[], BrokerAdmin]
     now: Callable[[], datetime] = wall_clock
+    failing: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What fails again and again (action, subject), as the audit trail was told it."""
     _issuer: Issuer | None = None
     _broker: BrokerAdmin | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)

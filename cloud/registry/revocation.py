@@ -76,10 +76,20 @@ def refresh_crl() -> CrlReport | None:
     return report
 
 
-def publish_quietly() -> str:
-    """Do as `publish_crl`, but record a failure and return it; "" if there was none."""
+def write_crl() -> CrlReport:
+    """Make new CRLs and write them, for a broker that hangs: `refresh_crl` hands them to it later.
+
+    Raises:
+        SignerError: As `publish_crl`.
+    """
+    with _alone():
+        return _write()[0]
+
+
+def publish_quietly(*, at_broker: bool = True) -> str:
+    """Do as `publish_crl` or `write_crl`, but record a failure and return it; "" if there was none."""
     try:
-        publish_crl()
+        publish_crl() if at_broker else write_crl()
     except Exception as error:  # noqa: BLE001  # whatever it is, the decision stands
         return failed("crl", "crl", error)
     return ""

@@ -13,6 +13,7 @@ from cloud.registry.reconcile import reconcile
 from cloud.registry.recovery import begin_recovery, check_recovery, finish_recovery
 from cloud.registry.revocation import publish_crl, refresh_crl
 from cloud.registry.tokens import check_token, new_token
+from cloud.registry.tries import watched
 
 __all__ = [
     "audit_entries",
@@ -47,4 +48,5 @@ __all__ = [
     "retire",
     "verify_audit",
     "warnings",
+    "watched",
 ]

@@ -1,5 +1,7 @@
 """Makes the broker follow what the database says about one gateway."""
 
+from collections.abc import Callable
+
 from django.db import DatabaseError
 
 from cloud.errors import BrokerError
@@ -32,23 +34,46 @@ def settle(gateway_id: str) -> None:
     raise BrokerError(f"{gateway_id} is granted and denied again and again; look into the audit trail")
 
 
-def settle_quietly(gateway_id: str) -> str:
-    """Do as `settle`, but record a failure and return it; "" if there was none."""
+def settle_quietly(gateway_id: str, tell: Callable[[str, str, Exception], str] | None = None) -> str:
+    """Do as `settle`, but record a failure (with `tell`) and return it; "" if there was none."""
     try:
         settle(gateway_id)
     except Exception as error:  # noqa: BLE001  # whatever it is, the CRL must still be tried
-        return failed("broker", gateway_id, error)
+        return (tell or failed)("broker", gateway_id, error)
+    parts().failing.pop(("broker", gateway_id), None)
     return ""
 
 
 def failed(action: str, subject: str, error: Exception, actor: str = "cloud") -> str:
     """Record that something did not follow a decision, or failed, and return what to tell a person."""
-    line = " ".join(str(error).split()) or type(error).__name__
+    line = _line(error)
     try:
         audit.record(action, subject, actor=actor, outcome=audit.FAILED, reason=line)
     except DatabaseError as also:  # a full disk, say: what else there is to do must be done nevertheless
         return f"{line} (nor can that be recorded: {' '.join(str(also).split())})"
     return line
+
+
+def failed_again(action: str, subject: str, error: Exception) -> str:
+    """Do as `failed` for what is tried for ever, but record only what differs from the time before."""
+    line = _line(error)
+    if parts().failing.get((action, subject)) == line:
+        return line
+    told = failed(action, subject, error)
+    if told == line:
+        parts().failing[action, subject] = line
+    return told
+
+
+def recovered(action: str, subject: str) -> None:
+    """Record that something works again, if it had failed."""
+    if (action, subject) in parts().failing:
+        audit.record(action, subject, actor="cloud", reason="works again")
+        parts().failing.pop((action, subject), None)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _may_connect(gateway_id: str) -> bool:

@@ -62,6 +62,17 @@ def bounded(action: str, gateway_id: str, peer: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def watched(action: str, subject: str, peer: str) -> Iterator[None]:
+    """Record what is refused within before it comes to a service, but no flood of it.
+
+    Raises:
+        RefusedError: As `bounded`.
+    """
+    with audit.refusals(action, subject, actor="gateway", peer=peer), bounded(action, subject, peer):
+        yield
+
+
 def _are_too_many(gateway_id: str, peer: str) -> bool:
     now = parts().now()
     return any(

@@ -79,15 +79,26 @@ def begin(home: Home, wish: Wish) -> Config:
         SetupError: The settings are wrong: those that were there, or the wish.
         OSError: The folder cannot be written.
     """
-    is_new = not home.folder.exists() or not any(home.folder.iterdir())
+    was_there = home.folder.exists()
+    is_new = not was_there or not any(home.folder.iterdir())
     home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     home.folder.chmod(0o700)
     try:
         return _begin(home, wish)
     except SetupError:
-        if is_new:  # nothing but what this call has written
-            shutil.rmtree(home.folder)
+        if is_new:  # nothing but what this call has written; the folder itself may be a package's
+            _empty(home.folder)
+            if not was_there:
+                home.folder.rmdir()
         raise
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _begin(home: Home, wish: Wish) -> Config:

@@ -132,7 +132,7 @@ class _Supervisor:
         status = "; ".join(
             [*(f"{name} does not answer" for name in down), *filter(None, [self._upkeep.problem])]
         )
-        self._notifier.status(status or self._well)
+        self._notifier.status("; ".join([status or self._well, *self._upkeep.warnings]))
 
     @property
     def _well(self) -> str:

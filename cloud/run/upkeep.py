@@ -31,11 +31,13 @@ class Upkeep:
         may_ask_broker: Returns whether there is a broker to agree with.
 
     Attributes:
+        warnings: What an operator has to do in the next months.
         problem: What could not be done the last time, in a line; "" if all was.
     """
 
     def __init__(self, on_change: Callable[[], None], may_ask_broker: Callable[[], bool]) -> None:
         self.problem = ""
+        self.warnings: tuple[str, ...] = ()
         self._on_change = on_change
         self._may_ask_broker = may_ask_broker
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="upkeep")
@@ -65,8 +67,8 @@ class Upkeep:
     async def once(self) -> None:
         """Do what is due."""
         self._wake.clear()
-        before, self.problem = self.problem, ""
-        for work in (ensure_services, self._reconcile):
+        before, self.problem = (self.problem, self.warnings), ""
+        for work in (ensure_services, self._reconcile, self._look_ahead):
             try:
                 await self.do(work)
             except (CloudError, OSError) as error:
@@ -74,8 +76,9 @@ class Upkeep:
             except Exception as error:  # noqa: BLE001  # broker and pages go on, whatever it is
                 _log.exception("a fault of the program")
                 self._note(f"{type(error).__name__}: {error}")
-        if self.problem != before:
+        if (self.problem, self.warnings) != before:
             self._on_change()
+        if self.problem != before[0]:
             _log.log(
                 logging.ERROR if self.problem else logging.INFO, "%s", self.problem or "all is well again"
             )
@@ -100,6 +103,13 @@ class Upkeep:
                 _log.info("the broker differed from the registry; %s: %s", word, _some(ids))
         if report.problems:
             self._note("; ".join(report.problems))
+
+    def _look_ahead(self) -> None:
+        found = services.warnings()
+        for warning in found:
+            if warning not in self.warnings:
+                _log.warning("%s", warning)
+        self.warnings = found
 
     def _note(self, problem: str) -> None:
         self.problem = f"{self.problem}; {problem}" if self.problem else problem

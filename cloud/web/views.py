@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from cloud.errors import SignerError
+from cloud.errors import CloudError, SignerError
 from cloud.registry import services
 from cloud.registry.parts import parts
 from cloud.web import summary
@@ -30,12 +30,21 @@ def front(request: HttpRequest) -> HttpResponse:
         crls, problem = None, "cannot be read"
     shown = {
         "counts": _counts(),
+        "warnings": _warnings(),
         "broker": _broker.stats(),
         "crls": crls,
         "crl_age": "" if crls is None else _minutes(summary.age(crls.since, now).total_seconds()),
         "crl_problem": problem or ("has ended" if crls is not None and crls.until <= now else ""),
     }
     return render(request, "web/front.html", shown)
+
+
+def _warnings() -> int:
+    """Return how many there are; what they say is for operators (`reed-cloud ca show`)."""
+    try:
+        return len(services.warnings())
+    except CloudError:
+        return 0
 
 
 def _counts() -> Mapping[str, int]:

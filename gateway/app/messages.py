@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from gateway.app.clock import WallClock
 from gateway.app.narrate import narrate
@@ -60,12 +61,16 @@ class Messages:
             tell(message)
 
     def answer(self, answer: AnswerRequest) -> None:
-        """Tell who asked: a local caller directly, the cloud through the outbox."""
-        tell = self._waiting.get(answer.command_id)
-        if tell is not None:
-            tell(answer)
+        """Tell who asked: the cloud through the outbox, a local caller once the disk has what was done."""
+        if answer.command_id in self._waiting:
+            self._store.when_settled(partial(self._tell, answer))
         elif not answer.command_id.startswith(_LOCAL_PREFIX):
             self._put(Channel.ACK, "answer", wire.answer_body(answer), self.stamp())
+
+    def _tell(self, answer: AnswerRequest) -> None:
+        tell = self._waiting.get(answer.command_id)
+        if tell is not None:  # else: hung up meanwhile
+            tell(answer)
 
     def recent(self) -> tuple[Message, ...]:
         """Return the last messages, oldest first."""

@@ -1,5 +1,6 @@
 """What one commit does, gathered in the loop, carried out in the thread."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.domain.model import Channel
@@ -21,6 +22,7 @@ class Batch:
         lost: Messages evicted from RAM.
         lines: Journal bodies.
         memory: Values to remember, None to forget.
+        told: Called once all this is on disk, or the disk does not take it now; no reason for a commit.
     """
 
     rows: list[OutboxRow] = field(default_factory=list)
@@ -33,6 +35,7 @@ class Batch:
     settled_epochs: list[int] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     memory: dict[str, str | None] = field(default_factory=dict)
+    told: list[Callable[[], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
@@ -61,3 +64,4 @@ class Batch:
         self.settled_epochs += later.settled_epochs
         self.lines += later.lines
         self.memory |= later.memory
+        self.told += later.told

@@ -5,6 +5,7 @@ under load, and bounds what a stalled disk can hold. Nothing waiting means no ti
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
@@ -87,6 +88,17 @@ class Committer:
             self._is_urgent = True
             self._loop.call_soon(self._flush)
 
+    def when_settled(self, tell: Callable[[], None]) -> None:
+        """Call back once all that this slice of the loop and those before brought is on disk.
+
+        If the disk refuses or stalls, now or before that, nobody waits for it.
+        """
+        if self.state is not DiskState.OK:
+            tell()
+            return
+        self.pending.told.append(tell)
+        self.hurry()
+
     def linger(self) -> None:
         """Commit in time, or when enough waits."""
         if self._is_urgent:
@@ -114,6 +126,7 @@ class Committer:
     def fail(self, error: Exception) -> None:
         """Take note that the disk refused; try again later, with growing pauses."""
         self._set_state(DiskState.FAILING, str(error) or type(error).__name__)
+        _tell(self.pending)
         if self._retry is None:
             pause_s = min(_MAX_RETRY_S, 2.0**self._failures)
             self._failures += 1
@@ -124,6 +137,9 @@ class Committer:
     def stalled(self) -> None:
         """Take note that the disk does not answer."""
         self._set_state(DiskState.STALLED, f"no answer within {self._config.stall_after_s:g} s")
+        for batch in (self._working, self.pending):
+            if batch is not None:
+                _tell(batch)
 
     async def drain(self) -> None:
         """Commit all there is; return when done, or when the disk refused."""
@@ -158,6 +174,7 @@ class Committer:
             batch, self.pending = self.pending, batch
             batch.rows, batch.through = self._ram.start_commit(_MAX_ROWS, _MAX_BYTES)
             if not batch and not probe:
+                _tell(batch)
                 return
         self._working = batch
         self._stall = self._loop.call_later(self._config.stall_after_s, self.stalled)
@@ -181,6 +198,7 @@ class Committer:
         if isinstance(outcome, Exception):
             self._ram.commit_failed()
             batch.rows = []
+            _tell(batch)
             batch.absorb(self.pending)
             self.pending = batch
             self.fail(outcome)
@@ -192,6 +210,7 @@ class Committer:
             self.pending.receipts.update(outcome.leftover)
             self._is_urgent = True
         self._listener.committed(outcome, self._ram.commit_done())
+        _tell(batch)
         if outcome.checkpoint_due:
             self._thread.submit(self._disk.checkpoint, self._checkpointed)
         self._go_on()
@@ -222,3 +241,9 @@ class Committer:
         if state is not was:
             kind = ReportKind.RECOVERED if state is DiskState.OK else ReportKind(state.value)
             self._listener.state_changed(kind, detail)
+
+
+def _tell(batch: Batch) -> None:
+    told, batch.told = batch.told, []
+    for tell in told:
+        tell()

@@ -158,6 +158,10 @@ class Store:
         else:
             self._committer.linger()
 
+    def when_settled(self, tell: Callable[[], None]) -> None:
+        """Call back once all that was given so far is on disk, or the disk does not take it now."""
+        self._committer.when_settled(tell)
+
     async def take(self, limit: int, /) -> Sequence[OutboxRow]:
         """See ports.Outbox. While the disk fails or stalls, alarms leave from RAM."""
         return await self._outbox.take(limit)

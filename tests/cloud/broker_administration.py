@@ -75,7 +75,7 @@ class Administration:
             thread.start()
         for thread in threads:
             thread.join()
-        assert not failures
+        assert failures == []
 
     def test_without_a_broker_every_call_fails_soon_and_clearly(self, rig: Rig) -> None:
         with rig.stopped():

@@ -106,7 +106,10 @@ class Running:
         return family(self.process.pid)
 
     def pid_of(self, program: str) -> int:
-        return int(self.home.pid_file(program).read_text())
+        """Return the process id; mosquitto empties its file before it writes it anew."""
+        file = self.home.pid_file(program)
+        until(lambda: file.exists() and file.read_text().strip() != "", f"the process id of {program}")
+        return int(file.read_text())
 
     def listen(self) -> None:
         with contextlib.suppress(TimeoutError):

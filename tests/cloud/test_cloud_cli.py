@@ -307,6 +307,26 @@ def test_a_sound_trail_verifies_and_one_that_was_changed_does_not(operator: Oper
     assert verdict is not None
 
 
+def test_a_head_that_was_kept_elsewhere_must_still_be_in_the_trail(operator: Operator):
+    operator.types("gateway", "expect", "house-7")
+    operator.types("audit", "--verify")
+    head = operator.said.split()[-1]
+    operator.types("gateway", "expect", "house-8")
+
+    assert operator.types("audit", "--verify", "--head", head) == 0
+    assert operator.types("audit", "--verify", "--head", "ab" * 32) == 1
+    assert "kept elsewhere" in operator.said
+    assert operator.types("audit", "--head", head) != 0
+
+
+def test_warnings_are_shown_with_the_authority(operator: Operator, monkeypatch: pytest.MonkeyPatch):
+    assert operator.json("ca", "show")["warnings"] == []  # type: ignore[call-overload, index]
+
+    monkeypatch.setattr("cloud.registry.outlook._SAFES_ARE_FAR", timedelta(days=6 * 365))
+    assert operator.types("ca", "show") == 0
+    assert re.search(r"^warning: the intermediate ends on ", operator.said, re.MULTILINE)
+
+
 def test_the_authority_is_shown_with_what_is_in_use(operator: Operator):
     assert operator.types("ca", "show") == 0
     assert re.search(r"^root +reed root", operator.said, re.MULTILINE)

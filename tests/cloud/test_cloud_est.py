@@ -143,6 +143,16 @@ def test_another_scheme_than_basic_is_no_token(rig: Rig):
     refused(rig.front.ask("POST", f"{EST}/simpleenroll", b"x", headers), 401, "token-missing")
 
 
+def test_what_cannot_be_read_is_recorded_but_no_flood_of_it(rig: Rig):
+    gateway = rig.expect("house-41")
+    answers = [body_of(gateway, b"!!!").status for _ in range(12)]
+
+    assert answers == [400] * 10 + [429] * 2
+    assert rig.refusals("house-41").count("base64") == 10
+    assert len(rig.refusals("house-41")) == 11
+    assert "token-malformed" in rig.refusals("unreadable")
+
+
 def test_a_wrong_token_is_refused_and_recorded(rig: Rig):
     gateway = rig.expect("house-4")
 

@@ -93,6 +93,16 @@ def test_the_revocation_list_shows_its_age_and_its_end(client: Client, clock: Cl
     assert "has ended" in shown(client)
 
 
+def test_warnings_are_counted_and_their_words_are_for_operators(client: Client, clock: Clock):
+    assert "warnings" not in shown(client)
+
+    clock.advance(days=5 * 365 - 60)
+    page = shown(client)
+
+    assert "warnings about the authority: 1" in page
+    assert "reed-cloud ca" not in page
+
+
 def test_health_is_a_word_as_long_as_all_is_well(client: Client):
     answer = client.get("/healthz")
 

@@ -1,7 +1,7 @@
 """A broker in memory, as far as the registry sees it: an access list, live connections, a CRL that counts."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -16,11 +16,13 @@ class ModelBroker:
     """Lets in who is granted and not revoked; ends connections as mosquitto does.
 
     `failing` names the calls that raise BrokerError, e.g. {"deny"}; `crashing` those in which the process
-    "dies" (KeyboardInterrupt passes every handler, as SIGKILL would) before anything was done.
+    "dies" (KeyboardInterrupt passes every handler, as SIGKILL would) before anything was done. Those in
+    `altered` have other rights than we gave.
     """
 
     def __init__(self) -> None:
         self.access: set[str] = set()
+        self.altered: set[str] = set()
         self.live: set[str] = set()
         self.crls: list[x509.CertificateRevocationList] = []
         self.failing: set[str] = set()
@@ -39,7 +41,7 @@ class ModelBroker:
             raise ConnectionRefusedError("CRL has expired")
         if any(each.get_revoked_certificate_by_serial_number(leaf.serial_number) for each in lists):
             raise ConnectionRefusedError("certificate revoked")
-        if name not in self.access:
+        if name not in self.access | self.altered:
             raise ConnectionRefusedError("not authorised")
         self.live.add(name)
 
@@ -47,16 +49,20 @@ class ModelBroker:
         self._call("grant")
         with self._lock:
             self.access.add(gateway_id)
+            self.altered.discard(gateway_id)
 
     def grant_all(self, gateway_ids: Iterable[str]) -> None:
         self._call("grant_all")
         with self._lock:
-            self.access.update(gateway_ids)
+            ids = set(gateway_ids)
+            self.access |= ids
+            self.altered -= ids
 
     def deny(self, gateway_id: str) -> None:
         self._call("deny")
         with self._lock:
             self.access.discard(gateway_id)
+            self.altered.discard(gateway_id)
             self.live.discard(gateway_id)
 
     def kick(self, gateway_id: str) -> None:
@@ -65,7 +71,12 @@ class ModelBroker:
 
     def granted(self) -> set[str]:
         self._call("granted")
-        return set(self.access)
+        return self.access - self.altered
+
+    def present(self, unwanted: Collection[str] = ()) -> set[str]:
+        del unwanted
+        self._call("present")
+        return self.access | self.altered
 
     def install_crl(self, pem: bytes) -> None:
         self._call("install_crl")

@@ -17,6 +17,7 @@ class Mood:
         connack: To CONNECT; None hangs up.
         suback: To SUBSCRIBE; None hangs up.
         puback: To PUBLISH; None hangs up.
+        mute: Takes what is published and never says so.
         farewell: Says DISCONNECT with this code after the first PUBLISH.
     """
 
@@ -24,6 +25,7 @@ class Mood:
     suback: int | None = 0
     puback: int | None = 0
     farewell: int = 0
+    mute: bool = False
 
 
 class Moody:
@@ -33,20 +35,23 @@ class Moody:
         mood: Of the next answer.
         port: On loopback.
         visits: How many have said CONNECT.
+        here: How many are connected.
     """
 
     def __init__(self, mood: Mood) -> None:
         self.mood = mood
         self.port = 0
-        self.visits = 0
+        self.visits = self.here = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.here += 1
         with suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             while (answer := self._answer(*await _packet(reader))) is not None:
                 writer.write(answer)
                 await writer.drain()
                 if answer[:1] == b"\xe0":
                     break
+        self.here -= 1
         writer.close()
         with suppress(ConnectionError, ssl.SSLError):
             await writer.wait_closed()
@@ -61,6 +66,8 @@ class Moody:
                 return None if mood.suback is None else bytes([0x90, 4, *body[:2], 0, mood.suback or 1])
             case 3 if mood.farewell:
                 return bytes([0xE0, 2, mood.farewell, 0])
+            case 3 if mood.mute:
+                return b""
             case 3:
                 length = int.from_bytes(body[:2])
                 number = body[2 + length : 4 + length]

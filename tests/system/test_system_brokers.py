@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud.brokers import open_broker
-from cloud.brokers.interface import BrokerAdmin
+from cloud.brokers.interface import BrokerAdmin, reconcile
 from cloud.brokers.rabbitmq import crl_dir
 from cloud.brokers.rabbitmq.api import Api
 from cloud.errors import BrokerError
@@ -99,6 +99,54 @@ class TestRabbitAlone:
         rig.admin.grant("alone-3")
         with Peer(rig.authority, "alone-3", rig.port) as one:
             assert not one.subscribe("reed/v1/alone-4/cmd/#")
+
+    @staticmethod
+    def _operator(rig: RabbitInMachine) -> Api:
+        password_file = str(rig.machine.path(rig.settings.api_password_file))
+        return Api(dataclasses.replace(rig.settings, api_password_file=password_file), rig.authority.home)
+
+    def test_a_denied_one_made_anew_with_every_right_is_seen_and_goes(self, rig: RabbitInMachine) -> None:
+        others = rig.admin.granted()
+        rig.admin.grant("alone-5")
+        rig.admin.deny("alone-5")
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        with self._operator(rig) as api:
+            api.put("users", "alone-5", body={"password_hash": "", "tags": "reed-gateway"})
+            api.put("permissions", rig.settings.vhost, "alone-5", body=everything)
+        assert "alone-5" not in rig.admin.granted()
+        assert reconcile(rig.admin, others).surplus == {"alone-5"}
+        assert "alone-5" not in rig.admin.present()
+
+    def test_rights_elsewhere_and_tags_of_an_administrator_are_taken_away(self, rig: RabbitInMachine) -> None:
+        rig.admin.grant_all(["alone-6", "alone-7"])
+        with self._operator(rig) as api:
+            api.put("users", "alone-6", body={"password_hash": "", "tags": "reed-gateway,administrator"})
+            topics = {"exchange": "amq.direct", "write": ".*", "read": ".*"}
+            api.put("topic-permissions", rig.settings.vhost, "alone-7", body=topics)
+            assert not {"alone-6", "alone-7"} & rig.admin.granted()
+            rig.admin.grant("alone-6")
+            rig.admin.grant_all(["alone-7"])
+            assert {"alone-6", "alone-7"} <= rig.admin.granted()
+            assert api.get("users", "alone-6")["tags"] == ["reed-gateway"]
+
+    def test_a_user_that_is_not_ours_is_never_touched_and_keeps_no_other_out(
+        self, rig: RabbitInMachine
+    ) -> None:
+        with self._operator(rig) as api:
+            api.put("users", "alone-8", body={"password_hash": "", "tags": "monitoring"})
+            for call in (
+                lambda: rig.admin.grant("alone-8"),
+                lambda: rig.admin.deny("alone-8"),
+                lambda: rig.admin.grant_all(["alone-8", "alone-9"]),
+            ):
+                with pytest.raises(BrokerError, match="a user 'alone-8' that reed did not make"):
+                    call()
+            assert api.get("users", "alone-8")["tags"] == ["monitoring"]
+            assert api.get("users", "alone-8", "permissions") == []
+            assert "alone-9" in rig.admin.granted()
+            assert "alone-8" not in rig.admin.present()
+            assert "alone-8" in rig.admin.present({"alone-8"})
+            api.delete("users", "alone-8")
 
     def test_a_rabbitmq_that_does_not_look_at_crls_is_noticed(
         self, rig: RabbitInMachine, tmp_path: Path

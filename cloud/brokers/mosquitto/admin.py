@@ -5,7 +5,7 @@ certificate and may do everything (2.0.11 and 2.0.21; eclipse-mosquitto #2999). 
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cloud.brokers.files import replace
 from cloud.brokers.interface import Stats
@@ -107,6 +107,13 @@ class MosquittoAdmin:
             for name, found in named.items()
             if name not in RESERVED and rights.same_client(found, name) and rights.role_name(name) in existing
         }
+
+    def present(self, unwanted: Collection[str] = ()) -> set[str]:
+        """As `BrokerAdmin.present`: the list is ours alone."""
+        del unwanted
+        with Control(self._settings, self._home) as control:
+            [answer] = _succeeded(control.ask([{"command": "listClients"}]))
+        return set(answer["data"]["clients"]) - RESERVED
 
     def install_crl(self, pem: bytes) -> None:
         """As `BrokerAdmin.install_crl`; a mosquitto that does not run reads it at its start."""

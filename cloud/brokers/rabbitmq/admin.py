@@ -5,7 +5,7 @@ holds back for three seconds). CRLs are not needed for that; with `crl_dir` the 
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cloud.brokers import crl
@@ -13,7 +13,7 @@ from cloud.brokers.files import replace
 from cloud.brokers.interface import Stats
 from cloud.brokers.names import INGEST, checked
 from cloud.brokers.probe import is_open
-from cloud.brokers.rabbitmq import crl_dir, rights
+from cloud.brokers.rabbitmq import crl_dir, rights, standing
 from cloud.brokers.rabbitmq.api import Api
 from cloud.brokers.rabbitmq.rights import Entry
 from cloud.brokers.revocation import Revocation, installed_file
@@ -45,27 +45,52 @@ class RabbitAdmin:
         vhost, name = self._settings.vhost, checked(gateway_id)
         with self._api() as api:
             self._let_ingest_in(api)
+            found = standing.one(api, name)
+            standing.check_ours(name, found.tags)
+            if found.tags is not None and found.has_too_much(vhost):
+                api.delete("users", name)
             api.put("users", name, body=rights.user(name))
             api.put("topic-permissions", vhost, name, body=rights.topic_permission(name))
             api.put("permissions", vhost, name, body=rights.permission(name))
 
     def _let_ingest_in(self, api: Api) -> None:
+        standing.check_ours(INGEST, standing.tags_of(api, INGEST), rights.SERVICE_TAG)
         api.put("users", INGEST, body=rights.ingest_user())
         api.put("topic-permissions", self._settings.vhost, INGEST, body=rights.ingest_topic_permission())
         api.put("permissions", self._settings.vhost, INGEST, body=rights.permission(INGEST))
 
     def grant_all(self, gateway_ids: Iterable[str]) -> None:
-        """As `BrokerAdmin.grant_all`, by importing definitions."""
+        """As `BrokerAdmin.grant_all`, by importing definitions; who is not ours keeps no other out."""
         ids = sorted({checked(each) for each in gateway_ids})
         with self._api() as api:
             self._let_ingest_in(api)
-            for batch in _batches(ids):
+            ours, problem = self._made_ready(api, ids)
+            for batch in _batches(ours):
                 # Two imports, since one would give access to the virtual host before it limits the topics.
                 users = [{**rights.user(each), "hashing_algorithm": _NO_HASH} for each in batch]
                 topics = [self._owned(each, rights.topic_permission(each)) for each in batch]
                 api.call("POST", "definitions", body={"users": users, "topic_permissions": topics})
                 permissions = [self._owned(each, rights.permission(each)) for each in batch]
                 api.call("POST", "definitions", body={"permissions": permissions})
+        if problem is not None:
+            raise problem
+
+    def _made_ready(self, api: Api, ids: Sequence[str]) -> tuple[list[str], BrokerError | None]:
+        """Take from these what no grant would, and return those that are ours, and why not the others."""
+        known = standing.everybody(api) if ids else {}
+        ours: list[str] = []
+        problem: BrokerError | None = None
+        for name in ids:
+            found = known.get(name, standing.Standing())
+            try:
+                standing.check_ours(name, found.tags)
+            except BrokerError as error:
+                problem = error
+                continue
+            if found.tags is not None and found.has_too_much(self._settings.vhost):
+                api.delete("users", name)
+            ours.append(name)
+        return ours, problem
 
     def _owned(self, name: str, permission: Entry) -> Entry:
         return {"user": name, "vhost": self._settings.vhost, **permission}
@@ -74,6 +99,7 @@ class RabbitAdmin:
         """As `BrokerAdmin.deny`; what waited for it is deleted, too."""
         name = checked(gateway_id)
         with self._api() as api:
+            standing.check_ours(name, standing.tags_of(api, name))
             api.delete("users", name)  # and with it its permissions and connections
             self._end_connections(api, name)
             for queue in rights.queues(name):
@@ -103,15 +129,15 @@ class RabbitAdmin:
         """As `BrokerAdmin.granted`; one whose rights are not exactly as they should be does not count."""
         vhost = self._settings.vhost
         with self._api() as api:
+            found = standing.everybody(api)
+        return {name for name, each in found.items() if each.is_exact(name, vhost)}
+
+    def present(self, unwanted: Collection[str] = ()) -> set[str]:
+        """As `BrokerAdmin.present`; users of others count only if they have an unwanted one's name."""
+        with self._api() as api:
             users: list[Entry] = api.get("users") or []
-            permissions = _by_user(api.get("vhosts", vhost, "permissions"))
-            topics = _by_user(api.get("vhosts", vhost, "topic-permissions"))
-        gateways = [each["name"] for each in users if rights.TAG in each.get("tags", ())]
         return {
-            each
-            for each in gateways
-            if rights.is_as(permissions.get(each, {}), rights.permission(each))
-            and rights.is_as(topics.get(each, {}), rights.topic_permission(each))
+            each["name"] for each in users if rights.TAG in each.get("tags", ()) or each["name"] in unwanted
         }
 
     def install_crl(self, pem: bytes) -> None:
@@ -155,7 +181,3 @@ def _revocation(settings: Settings, home: Home) -> Revocation:
 def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(ids), _BATCH):
         yield ids[start : start + _BATCH]
-
-
-def _by_user(found: list[Entry] | None) -> dict[str, Entry]:
-    return {each["user"]: each for each in found or ()}

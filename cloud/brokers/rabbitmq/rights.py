@@ -12,7 +12,9 @@ Entry = dict[str, Any]
 
 EXCHANGE = "amq.topic"
 TAG = "reed-gateway"
-"""Marks the users that are gateways; means nothing to RabbitMQ."""
+"""Marks the users that are gateways; means nothing to RabbitMQ. Without it a user is not ours to touch."""
+SERVICE_TAG = "reed-service"
+"""The same for our own services."""
 
 
 def user(gateway_id: str) -> Entry:
@@ -22,7 +24,7 @@ def user(gateway_id: str) -> Entry:
 
 def ingest_user() -> Entry:
     """Return the user of our ingest."""
-    return {**user(INGEST), "tags": "reed-service"}
+    return {**user(INGEST), "tags": SERVICE_TAG}
 
 
 def ingest_topic_permission() -> Entry:

@@ -37,6 +37,9 @@ class Methods:
     def granted(self) -> list[str]:
         return sorted(self._admin.granted())
 
+    def present(self, unwanted: list[str]) -> list[str]:
+        return sorted(self._admin.present(set(unwanted)))
+
     def stats(self) -> dict[str, Any]:
         return dataclasses.asdict(self._admin.stats())
 

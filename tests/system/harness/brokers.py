@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +92,9 @@ class RemoteAdmin:
 
     def granted(self) -> set[str]:
         return set(self._call("granted"))
+
+    def present(self, unwanted: Collection[str] = ()) -> set[str]:
+        return set(self._call("present", sorted(unwanted)))
 
     def install_crl(self, pem: bytes) -> None:
         self._call("install_crl", base64.b64encode(pem).decode())

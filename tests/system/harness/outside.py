@@ -89,9 +89,9 @@ class Outside:
     def plug(self, machine: Booted) -> None:
         """Give the machine a network: the broker's name and a way to it."""
         self.unplug()
-        with machine.path("/etc/hosts").open("r+") as hosts:
-            if HOST not in hosts.read():
-                hosts.write(f"127.0.0.1 {HOST}\n")
+        hosts = machine.path("/etc/hosts")
+        if HOST not in hosts.read_text():  # a root that is read-only has it from before
+            hosts.write_text(f"{hosts.read_text()}127.0.0.1 {HOST}\n")
         self._cable = self._wait(self._lay(_socket_in(machine)))
 
     def unplug(self) -> None:
