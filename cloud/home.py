@@ -74,7 +74,7 @@ class Home:
         return self.folder / "services"
 
     def cert_file(self, service: str) -> Path:
-        """PEM: certificate and intermediates of "broker", "web", "ingest", "broker-admin", "revoked-probe"."""
+        """PEM: certificate and intermediates of "broker", "web", "ingest", "broker-admin" or the probe."""
         return self.services / f"{service}.pem"
 
     def key_file(self, service: str) -> Path:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.app.certificate_file import head
+
 RELEASED_UNIX_S = 1_793_491_200.0
 """2026-11-01, the earliest day on which this code can run; set with each release."""
 
@@ -36,7 +38,7 @@ def not_before_unix_s(certificate: Path) -> float:
     a library that costs more memory than this daemon's core.
     """
     try:
-        found = _PEM.search(certificate.read_bytes())
+        found = _PEM.search(head(certificate))
         der = binascii.a2b_base64(found.group(1)) if found else b""
     except (OSError, ValueError):
         return 0.0

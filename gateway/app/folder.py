@@ -1,10 +1,12 @@
 """The identity folder as the daemon reads it: each pair that could be used, and what tells it from others."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
+from gateway.app.certificate_file import head
 from gateway.app.pairs import Candidate, Role
 from gateway.errors import IdentityError
 from gateway.identity.keys import in_tpm
@@ -53,6 +55,8 @@ class Folder:
         """
         found: dict[str, Known] = {}
         for role, pair in self._pairs():
+            if not _are_files(pair):
+                continue
             known = _known(role, pair)
             if role is not Role.FORMER or not known.has_ended(now_unix_s):
                 found.setdefault(known.candidate.mark, known)
@@ -69,14 +73,28 @@ class Folder:
         return _mark(self.slots.ca_file, self.slots.folder / "cloud.json")
 
     def _pairs(self) -> Iterator[tuple[Role, Pair]]:
-        current, trial, spare = self.slots.current(), self.slots.trial(), self.slots.spare()
-        if current is None:
-            return
+        current = self.slots.current()
+        trial, spare = _readable(self.slots.trial), _readable(self.slots.spare)
         if trial is not None:
             yield Role.TRIAL, trial
-        yield Role.CURRENT, current
+        if current is not None:
+            yield Role.CURRENT, current
         if spare is not None and spare != trial:
             yield Role.FORMER, spare
+
+
+def _readable(find: Callable[[], Pair | None]) -> Pair | None:
+    """Return the pair that is there; one that cannot be read takes nothing from the others."""
+    with suppress(IdentityError):
+        return find()
+    return None
+
+
+def _are_files(pair: Pair) -> bool:
+    """Whether reading them ends: OpenSSL would wait for a pipe, and read a device for ever."""
+    with suppress(OSError):
+        return all(S_ISREG(file.stat().st_mode) for file in (pair.cert_file, pair.key_file))
+    return False
 
 
 def mark(pair: Pair) -> str:
@@ -87,7 +105,7 @@ def mark(pair: Pair) -> str:
 def _known(role: Role, pair: Pair) -> Known:
     # whoever uses the pair will say what is wrong with a file
     try:
-        valid = window(pair.cert_file.read_bytes())
+        valid = window(head(pair.cert_file))
     except OSError:
         valid = None
     try:
@@ -103,7 +121,7 @@ def _mark(*files: Path) -> str:
 
 def _mark_of(file: Path) -> str:
     try:
-        found = os.stat(file)  # noqa: PTH116  # one call for all three
+        found = file.stat()
     except OSError:
         return "-"
     return f"{found.st_ino}.{found.st_size}.{found.st_mtime_ns}"

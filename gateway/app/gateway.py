@@ -19,7 +19,7 @@ from dataclasses import replace
 from gateway.app import failsafe_note, heartbeat, message_ids, reload
 from gateway.app.board import assemble
 from gateway.app.bulkhead import Patience
-from gateway.app.clock import WallClock, not_before_unix_s
+from gateway.app.clock import WallClock
 from gateway.app.disk_reports import DiskReports
 from gateway.app.emitter import Emitter
 from gateway.app.ending import closing_commands
@@ -76,7 +76,7 @@ class Gateway:
         self._reload = asyncio.Event()
         self._looked = asyncio.Event()
         self._marks = reload.marks(config.link)
-        self._clock = _clock(config, store)
+        self._clock = _clock(store)
         self._core = Core(config.site, era=str(store.epoch))
         self._origin = Origin(config.gateway.id, boot_id, store.epoch)
         self._messages = Messages(store, self._origin, self._clock)
@@ -257,12 +257,9 @@ class Gateway:
         return str(found)
 
 
-def _clock(config: Config, store: Store) -> WallClock:
+def _clock(store: Store) -> WallClock:
     clock = WallClock()
     _raise_floor(clock, store.memory or {})
-    if config.link is not None:
-        enrolled = config.gateway.identity_dir / "current" / "cert.pem"
-        clock.raise_floor(not_before_unix_s(config.link.cert_file or enrolled))
     return clock
 
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -42,6 +43,9 @@ class Line(Protocol):
     def hand_over(self) -> None:
         """Begin a new session now."""
 
+    def retry(self) -> None:
+        """Try now instead of waiting; a session that begins goes on."""
+
 
 class Keeper:
     """A part of the daemon.
@@ -56,15 +60,18 @@ class Keeper:
         self._slots, self._clock, self._emit = slots, clock, emit
         self._verdicts: deque[Verdict] = deque()
         self._lane = Lane()
+        self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
         self._nudged = False
         self._told: dict[str, str] = {}
         self._complaint = ""
 
     def decide(self, verdict: Verdict) -> None:
-        """Write this down soon, and try as often as it takes."""
-        self._verdicts.append(verdict)
-        self._woken.set()
+        """Write this down soon, and try as often as it takes; from any thread."""
+        if verdict not in self._verdicts:  # each session decides the same while the disk is full
+            self._verdicts.append(verdict)
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._woken.set)
 
     def wake(self) -> None:
         """Look now."""
@@ -84,11 +91,13 @@ class Keeper:
         while True:
             self._woken.clear()
             settled = await self._settle()
-            nudged, self._nudged = self._nudged, False
             look, troubles = await self._blocking(partial(self._look, credentials))
+            nudged, self._nudged = self._nudged, False
             self._tell(troubles)
-            if look.is_other if line.is_up else look.is_new or nudged:
+            if look.is_other if line.is_up else look.is_new:
                 line.hand_over()
+            elif nudged and not line.is_up:
+                line.retry()
             await self._wait(LOOK_EVERY_S if settled else _AGAIN_S)
 
     async def _settle(self) -> bool:

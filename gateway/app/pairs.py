@@ -49,6 +49,7 @@ class Choice:
         self._tried: set[str] = set()
         self._given_up: set[str] = set()
         self._current_refused = False
+        self._has_current = True
         self._failed_trial = ""
         self._judged = ""
         self._failures = 0
@@ -62,6 +63,7 @@ class Choice:
             now_s: Monotonic seconds.
         """
         self._candidates = candidates
+        self._has_current = any(one.role is Role.CURRENT for one in candidates)
         wanted = [one for one in candidates if self._is_wanted(one, now_s)]
         return sorted(wanted, key=lambda one: (one.mark in self._tried, [*Role].index(one.role)))
 
@@ -113,6 +115,6 @@ class Choice:
                 waits = one.mark == self._judged and now_s < self._due_s
                 return one.mark not in self._given_up and not waits
             case Role.FORMER:
-                return self._current_refused
+                return self._current_refused or not self._has_current
             case _:
                 return True

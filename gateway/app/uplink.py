@@ -3,29 +3,32 @@
 import asyncio
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from gateway.app.clock import WallClock
+from gateway.app.clock import WallClock, not_before_unix_s
 from gateway.app.local import Local
 from gateway.app.parts import Parts
 from gateway.config.model import Config
 from gateway.domain.events import LinkChanged
 from gateway.domain.ports import Emit
 from gateway.errors import ControlError
+from gateway.link.blocking import run_blocking
 from gateway.link.config import Config as LinkConfig
 from gateway.link.credentials import Credentials
 from gateway.link.host import Host
 
-if (
-    TYPE_CHECKING
-):  # at run time in a thread: importing takes tens of milliseconds, in which no valve would close
+# at run time in a thread: importing takes tens of milliseconds, in which no valve would close
+if TYPE_CHECKING:
     from gateway.app.credentials import Enrolled
     from gateway.app.keeper import Keeper
 
 _LINK, _CREDENTIALS = "link", "credentials"
+_READ_S = 2.0
 
 
 class Uplink:
@@ -47,7 +50,9 @@ class Uplink:
         """Begin; without `[link]` there is nothing to begin."""
         if config.link is None:
             self._local.show_link(None)
-        elif config.link.has_own_pair:
+            return
+        await self._learn_time(config.link.cert_file or config.gateway.identity_dir / "current" / "cert.pem")
+        if config.link.has_own_pair:
             await self._start_with_files(parts, config.link)
         else:
             await self._start_enrolled(parts, config, config.link)
@@ -56,6 +61,12 @@ class Uplink:
         """End it; messages wait in the outbox."""
         await parts.stop(_CREDENTIALS)
         await parts.stop(_LINK)
+
+    async def _learn_time(self, certificate: Path) -> None:
+        """When our certificate begins is past; the disk may hang, and is not waited for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_READ_S):
+                self._clock.raise_floor(await run_blocking(partial(not_before_unix_s, certificate)))
 
     async def _start_with_files(self, parts: Parts, config: LinkConfig) -> None:
         link_module, files, _ = await _imported(

@@ -83,7 +83,11 @@ class Lane:
                     loop.call_soon_threadsafe(self._ended)
 
         async with asyncio.timeout(limit_s):
-            return await run_blocking(whole, if_late)
+            try:
+                return await run_blocking(whole, if_late)
+            except RuntimeError:
+                self.stuck = ""  # it has ended, or there was no thread to begin it in
+                raise
 
     def _ended(self) -> None:
         self.stuck = ""

@@ -84,6 +84,10 @@ class Link:
         """There is a session with the broker."""
         return self._up
 
+    def retry(self) -> None:
+        """Try now instead of waiting; a session that there is, or that begins, goes on."""
+        self._woken.set()
+
     def hand_over(self) -> None:
         """Begin a new session now: the present one ends when all is confirmed, a pause ends at once."""
         self._woken.set()
@@ -133,7 +137,7 @@ class Link:
         except (LinkError, TpmError) as error:
             at_once = self._judge(session, access, error)
             self._backoff.ended(loop.time() - began_s if session.healthy else 0.0)
-            if session.refused or (isinstance(error, DeniedError) and not session.is_open):
+            if not at_once and _is_final(session, error):
                 self._backoff.refused()
             return 0.0 if at_once else self._backoff_s()
         finally:
@@ -154,8 +158,10 @@ class Link:
             raise
         finally:
             in_flight = session.in_flight
-            await session.close(farewell if session.greeted else None)
-            self._after(session, in_flight if failed else [])
+            try:
+                await session.close(farewell if session.greeted else None)
+            finally:  # also when told again to stop
+                self._after(session, in_flight if failed else [])
 
     def _let_in(self, access: Access) -> None:
         self._inbox.forget_keys()  # our enrolment may have brought others
@@ -220,3 +226,10 @@ class Link:
                 await self._woken.wait()
         except TimeoutError:
             pass
+
+
+def _is_final(session: "Session", error: GatewayError) -> bool:
+    """Whether only a person can change the broker's mind: an "expired" may be the end of its own list."""
+    if isinstance(error, DeniedError):
+        return not session.is_open and not error.expired
+    return session.refused

@@ -142,11 +142,12 @@ class Session:
         """End the connection; with a reason, say it first (for a bounded time). Never raises LinkError."""
         if self._client is None:
             return
-        if reason is None:
+        try:
+            if reason is not None:
+                await self._say_goodbye(self._client, reason)
+        finally:
             self._client.drop()
-        else:
-            await self._say_goodbye(self._client, reason)
-        self._tell_store()  # what call_soon would tell it after `put_back`
+            self._tell_store()  # what call_soon would tell it after `put_back`
 
     async def _say_goodbye(self, client: mqtt.Client, reason: str) -> None:
         try:
@@ -154,15 +155,14 @@ class Session:
                 await self._send(self._state.topic, self._state.status(online=False, reason=reason))
                 await self._settle(_FAREWELL_S)
         except (LinkError, TimeoutError):
-            client.drop()
-        else:
-            await client.close()
+            return
+        await client.close()
 
-    async def _settle(self, patience_s: float) -> None:
-        """Wait until all that was sent is acknowledged. Raises LinkError."""
+    async def _settle(self, patience_s: float, left: int = 0) -> None:
+        """Wait until all that was sent is acknowledged, but for so many. Raises LinkError."""
         try:
             async with asyncio.timeout(patience_s):
-                while self._flight:
+                while len(self._flight) > left:
                     await self._more_room()
         except TimeoutError:
             raise LinkError(f"the broker did not acknowledge a message for {patience_s:g} s") from None
@@ -199,8 +199,8 @@ class Session:
             await asyncio.sleep(self._pace.wait_s())
 
     async def _send(self, topic: str, payload: bytes, message: MessageId | None = None) -> None:
-        while len(self._flight) >= self._limit:
-            await self._more_room()
+        if len(self._flight) >= self._limit:
+            await self._settle(self._config.ack_timeout_s, self._limit - 1)
         if self._failure is not None:
             raise self._failure
         now_s = self._loop.time()

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,8 @@ def test_a_pipe_in_place_of_a_certificate_is_not_waited_for(slots: Slots):
     assert _in_time(lambda: len(Folder(slots).read(None))) == [0]
 
 
-def _in_time(work):  # type: ignore[no-untyped-def]
-    found = []  # type: ignore[var-annotated]
+def _in_time(work: Callable[[], float]) -> list[float]:
+    found: list[float] = []
     thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
     thread.start()
     thread.join(5.0)

@@ -1,12 +1,12 @@
 """Who writes down what came of trials: told from any thread, once for each, and never forgetful."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from gateway.app import keeper as keepers
 from gateway.app.clock import WallClock
 from gateway.app.credentials import Look, Verdict
 from gateway.app.keeper import Keeper
@@ -43,9 +43,9 @@ class Pairs:
         return Look(is_other=False, is_new=False, current=None)
 
 
-async def until(condition, timeout_s: float = 5.0):  # type: ignore[no-untyped-def]
+async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
             await asyncio.sleep(0.005)
 
 
@@ -80,4 +80,3 @@ async def test_what_is_decided_with_each_session_waits_once_for_a_full_disk(keep
     for _ in range(1000):
         keeper.decide(Verdict(keeper._slots.pair("a"), "a mark"))
     assert len(keeper._verdicts) == 1
-    assert keepers.LOOK_EVERY_S > 0

@@ -45,14 +45,14 @@ async def test_a_session_stopped_twice_still_gives_back_what_it_had_and_closes_i
         await until(lambda: link.is_up)
         moody.mood = Mood(mute=True)
         site.tell(1)
-        await until(lambda: site.outbox.in_flight)
+        await until(lambda: not site.outbox._ready)
 
         running.cancel()  # it says goodbye, and waits for the acknowledgement
         await asyncio.sleep(0.2)
         running.cancel()
         await asyncio.wait([running])
 
-        assert not site.outbox.in_flight
+        assert site.outbox._ready
         assert site.link_changes[-1] is False
         await until(lambda: moody.here == 0, 2.0)
 

@@ -1,4 +1,4 @@
-"""Who was promised something hears of it when the disk has it; a disk that does not work keeps nobody waiting."""
+"""Whoever was promised something hears of it once the disk has it; a sick disk keeps nobody waiting."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""The life of the installed daemon under its own unit: what systemd does to it, and what the valves do meanwhile."""
+"""The life of the installed daemon under its own unit: what systemd does to it, what the valves do meanwhile."""
 
 import random
 import time
@@ -16,8 +16,8 @@ from tests.system.harness.boot import Booted
 from tests.system.harness.note import note
 from tests.system.harness.outside import LINK, Outside
 from tests.system.harness.package import Packages
-from tests.system.harness.site import SOCKET as BUILDING
 from tests.system.harness.site import CONFIG, Site, until
+from tests.system.harness.site import SOCKET as BUILDING
 
 KILLS = 20
 SOCKET = "/run/reed/org.reed.Gateway"
@@ -152,13 +152,14 @@ def test_a_frozen_daemon_is_replaced_by_the_watchdog(site: Site) -> None:
 
 def test_twenty_kills_in_a_row_cost_neither_protection_nor_a_message(site: Site, outside: Outside) -> None:
     dice = random.Random(20)  # noqa: S311  # repeatable, not secret
+    first_epoch = _view(site)["store"]["epoch"]
     gaps_s = []
     for kill in range(KILLS):
         site.poke(Soak("kitchen-dishwasher", 0.2))
         until(lambda: is_alive(str(site.machine.path(SOCKET))), "the control socket")
         with Client(site.machine.path(SOCKET)) as client:
             wish = "close" if kill % 2 else "open"
-            client.call("ActuateValve", timeout_s=10.0, valve="main", wish=wish, cause=f"kill {kill}")
+            next(client.stream("ActuateValve", timeout_s=10.0, valve="main", wish=wish, cause=f"kill {kill}"))
         time.sleep(dice.uniform(0.0, 0.5))
         latched = "leak/zone/kitchen" in _alarms(site)
         pid, killed_s = site.pid, time.monotonic()
@@ -169,16 +170,16 @@ def test_twenty_kills_in_a_row_cost_neither_protection_nor_a_message(site: Site,
         if latched:
             assert "leak/zone/kitchen" in _alarms(site), f"kill {kill}: a leak was forgotten"
     note(f"{KILLS} x SIGKILL: READY again after {min(gaps_s):.1f} to {max(gaps_s):.1f} s")
-    assert max(gaps_s) < 30.0, gaps_s  # noqa: PLR2004  # it never gives up, nor waits for long
+    assert max(gaps_s) < 30.0, gaps_s  # it never gives up, nor waits for long
     site.poke(Leak("main"))
     until(lambda: _valve(site, "main") == "closed", "the main valve to close after all that")
     until(lambda: outside.has_all(_view(site)["store"]), "all messages at the cloud")
-    assert outside.holes() == []
+    assert outside.holes(first_epoch) == []
     site.poke(Dry("main"))
 
 
 def test_a_daemon_that_gets_no_more_memory_still_closes_the_valve(site: Site) -> None:
-    """RLIMIT_AS at what it has now: each further page is refused, wherever in the program that is."""
+    """RLIMIT_AS at what it has now: what it asks for is refused, wherever that is; at worst the watchdog ends it."""
     pid = site.pid
     site.machine.run(
         "runuser",
@@ -194,7 +195,7 @@ def test_a_daemon_that_gets_no_more_memory_still_closes_the_valve(site: Site) ->
         "sh", "-c", "for n in $(seq 20); do reed-gateway status >/dev/null 2>&1 & done; wait", check=False
     )
     site.poke(Leak("main"))
-    until(lambda: _position(site, "main") == 0.0, "the valve to close without memory")
+    until(lambda: _position(site, "main") == 0.0, "the valve to close without memory", 60.0)
     until(lambda: site.state == "active", "a gateway that runs")
     site.poke(Dry("main"))
 

@@ -23,6 +23,7 @@ from gateway.store import journal
 from tests.system.harness import boot
 from tests.system.harness.boot import Booted
 from tests.system.harness.disk import Disk
+from tests.system.harness.note import note
 from tests.system.harness.outside import LINK, Outside
 from tests.system.harness.package import Packages
 from tests.system.harness.site import CONFIG, Site, until
@@ -166,9 +167,7 @@ def test_a_broker_that_goes_and_comes_back_misses_nothing(house: House) -> None:
 
 
 @pytest.mark.usefixtures("idle")
-def test_power_cuts_lose_nothing_that_a_person_or_the_cloud_was_told(
-    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_power_cuts_lose_nothing_that_a_person_or_the_cloud_was_told(house: House, tmp_path: Path) -> None:
     site, disk, outside = house
     dice = random.Random(13)  # noqa: S311  # repeatable, not secret
     accepted: list[str] = []
@@ -186,8 +185,6 @@ def test_power_cuts_lose_nothing_that_a_person_or_the_cloud_was_told(
     house.deliver("all that outlived the power cuts")
 
     lost = [cause for cause in accepted if cause not in _causes(outside)]
-    with capsys.disabled():
-        print(f"\n{CUTS} power cuts: {len(accepted)} requests accepted, {len(outside.held())} messages held")
     assert not lost, f"accepted, and forgotten in a power cut: {lost}"
     assert outside.holes() == []
     assert not outside.held("store-quarantined")
@@ -196,6 +193,9 @@ def test_power_cuts_lose_nothing_that_a_person_or_the_cloud_was_told(
     disk.unmount()
     assert disk.problems() == ""
     disk.mount()
+    note(
+        f"{CUTS} power cuts: {len(accepted)} requests accepted, {len(outside.held())} messages held, none lost"
+    )
 
 
 def _work(house: House, cut: int, for_s: float, accepted: list[str]) -> bool:
@@ -233,31 +233,29 @@ def _broken(folder: Path, tmp_path: Path) -> list[str]:
 # --- figures ----------------------------------------------------------------------------------------
 
 
-def test_boot_to_ready_is_reported(idle: Idle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boot_to_ready_is_reported(idle: Idle) -> None:
     machine = idle.house.site.machine
     booted_s = _moment_s(machine, "UserspaceTimestampMonotonic")
     ready_s = _moment_s(machine, "ActiveEnterTimestampMonotonic", "reed-gateway") - booted_s
     begun_s = _moment_s(machine, "ExecMainStartTimestampMonotonic", "reed-gateway") - booted_s
     all_s = _moment_s(machine, "FinishTimestampMonotonic") - booted_s
-    with capsys.disabled():
-        print(
-            f"\nboot -> READY {ready_s:.2f} s of {all_s:.2f} s; the gateway's own part {ready_s - begun_s:.2f} s,"
-        )
-        print(f"which is {100 * (ready_s - begun_s) / all_s:.0f} % of the boot")
+    own_s = ready_s - begun_s
+    share = 100 * own_s / all_s
+    note(
+        f"boot -> READY {ready_s:.2f} s of {all_s:.2f} s; the gateway's own part {own_s:.2f} s, {share:.0f} %"
+    )
     assert 0 < begun_s < ready_s
 
 
-def test_an_idle_day_writes_little(idle: Idle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_idle_day_writes_little(idle: Idle) -> None:
     machine = idle.house.site.machine
     time.sleep(max(0.0, idle.began_s + IDLE_S - time.monotonic()))
     os.sync()
     took_s = time.monotonic() - idle.began_s
     device, own = (now - then for now, then in zip(idle.written(), idle.before, strict=True))
     a_day = _DAY_S / took_s / _MIB
-    with capsys.disabled():
-        print(
-            f"\nidle for {took_s:.0f} s: {device * a_day:.2f} MiB a day at the device, {own * a_day:.2f} by the process"
-        )
+    figures = f"{device * a_day:.2f} MiB a day at the device, {own * a_day:.2f} by the process"
+    note(f"idle for {took_s:.0f} s: {figures} (target {_TARGET_MIB})")
     assert machine.shows("reed-gateway", "NRestarts") == "0"
     assert device * a_day < 10 * _TARGET_MIB, "ten times the target is no noise"
 
@@ -290,14 +288,14 @@ def _alarms(house: House) -> set[str]:
 
 
 def _clear(house: House) -> None:
-    """Have the kitchen dry, its alarm reset and its valve open."""
+    """Have the kitchen's alarm reset; its valve stays closed."""
 
     def reset() -> bool:
         with suppress(ControlError), house.client() as client:
             asked = client.stream(
                 "ResetAlarm", timeout_s=10.0, alarm="leak/zone/kitchen", cause="it was a cup"
             )
-            return [*asked][-1]["state"] == "succeeded"
+            return bool([*asked][-1]["state"] == "succeeded")
         return False
 
     until(reset, "the alarm to be reset")

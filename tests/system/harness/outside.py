@@ -1,7 +1,7 @@
 """Everything beyond a booted machine's network socket: a real broker, a cloud that keeps all, and the cable.
 
-They live on this host and survive the machine's power cuts. The cable ends at a port of the machine's own loopback,
-so nothing needs an address; unplugged, the machine has no network at all.
+They live on this host and survive the machine's power cuts. The cable ends at a port of the machine's own
+loopback, so nothing needs an address; unplugged, the machine has no network at all.
 """
 
 import asyncio
@@ -138,14 +138,18 @@ class Outside:
         through = self.look(lambda cloud: cloud.seen[GATEWAY_ID, store["epoch"]].through)
         return through >= int(store["seq"]) and not any(store["queued"].values())
 
-    def holes(self) -> list[str]:
+    def holes(self, first_epoch: int = 0) -> list[str]:
         """Return what of the numbered messages the cloud neither holds nor has been told to be gone.
 
         A former epoch is whole up to the number that the next start found on its disk; what was numbered after
         that one can only be telemetry or state of its last moments.
+
+        Args:
+            first_epoch: Earlier ones do not count: their disk was thrown away.
         """
         ends = {m["body"]["epoch"]: m["body"]["through"] for m in self.held("restarted")}
         known = self.look(lambda cloud: {epoch: seen.through for (_, epoch), seen in cloud.seen.items()})
+        known = {epoch: through for epoch, through in known.items() if epoch >= first_epoch}
         newest = max(known, default=0)
         found = [
             f"nobody told of the end of epoch {epoch}" for epoch in known if epoch not in {*ends, newest}
@@ -153,7 +157,7 @@ class Outside:
         found += [
             f"epoch {epoch}: accounted for up to {known.get(epoch, 0)} of {through}"
             for epoch, through in ends.items()
-            if known.get(epoch, 0) < through
+            if epoch >= first_epoch and known.get(epoch, 0) < through
         ]
         return found
 
@@ -172,9 +176,11 @@ def _socket_in(machine: Booted) -> socket.socket:
     def make() -> None:  # a thread of its own: only it enters the machine's network
         try:
             with machine.path("/proc/1/ns/net").open("rb") as network:
-                if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            made.append(socket.create_server(("127.0.0.1", PORT)))
+                failed = ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _CLONE_NEWNET)
+            number = ctypes.get_errno()
+            made.append(
+                OSError(number, os.strerror(number)) if failed else socket.create_server(("127.0.0.1", PORT))
+            )
         except OSError as error:
             made.append(error)
 
