@@ -19,8 +19,8 @@ _FOREIGN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", 
 def tied(arguments: Sequence[str]) -> list[str]:
     """Return the command so that the kernel ends it when the thread that starts it ends, if only by SIGKILL.
 
-    Source: prctl(2), PR_SET_PDEATHSIG. As a service of systemd we need no such help: it ends what we leave, and
-    our sandbox forbids what setpriv does (systemd.exec(5), SYSTEMD_EXEC_PID).
+    Source: prctl(2), PR_SET_PDEATHSIG. As a service of systemd we need no such help: it ends what we leave,
+    and our sandbox forbids what setpriv does (systemd.exec(5), SYSTEMD_EXEC_PID).
     """
     if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
         return [*arguments]

@@ -153,16 +153,19 @@ def test_the_access_list_grants_what_the_protocol_says_to_the_letter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "granted", "missing", "surplus"),
+    ("wanted", "granted", "present", "missing", "surplus"),
     [
-        ("", "", "", ""),
-        ("ab", "", "ab", ""),
-        ("", "ab", "", "ab"),
-        ("ab", "bc", "a", "c"),
-        ("ab", "ba", "", ""),
+        ("", "", "", "", ""),
+        ("ab", "", "", "ab", ""),
+        ("", "ab", "ab", "", "ab"),
+        ("ab", "bc", "bc", "a", "c"),
+        ("ab", "ba", "ab", "", ""),
+        ("ab", "b", "abc", "a", "c"),  # a and c are there, with other rights than ours
     ],
 )
-def test_drift_is_what_each_side_has_alone(wanted: str, granted: str, missing: str, surplus: str) -> None:
-    found = drift(wanted, granted)
+def test_drift_is_what_each_side_has_alone(
+    wanted: str, granted: str, present: str, missing: str, surplus: str
+) -> None:
+    found = drift(wanted, granted, present)
     assert (found.missing, found.surplus) == (frozenset(missing), frozenset(surplus))
     assert bool(found) == bool(missing or surplus)
