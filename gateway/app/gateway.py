@@ -105,7 +105,9 @@ class Gateway:
             finally:
                 starting.cancel()
                 await asyncio.wait([starting])
-                self._notifier.stopping()
+                if self._has_been_told_to_stop():
+                    # only then: from here on systemd watches no more, and waits as long as a stop may take
+                    self._notifier.stopping()
                 self._executor.execute(closing_commands([*self._config.site.valves.values()]))
                 await parts.stop_all()
                 self._emitter.stop()
@@ -201,6 +203,9 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    def _has_been_told_to_stop(self) -> bool:
+        return self._end.done() and not self._end.cancelled() and self._end.exception() is None
 
     def _stop(self) -> None:
         if not self._end.done():

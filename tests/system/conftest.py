@@ -7,7 +7,10 @@ import pytest
 
 from tests.system.harness import boot
 from tests.system.harness.machine import Machine
+from tests.system.harness.outside import LINK
 from tests.system.harness.package import Packages, build_once
+from tests.system.harness.plugged import Idle, a_house
+from tests.system.harness.site import CONFIG
 from tests.system.harness.tree import why_not
 
 
@@ -35,3 +38,14 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[boot.Booted]:
         pytest.skip(reason)
     with boot.Booted(tmp_path_factory.mktemp("booted")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def idle(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Idle]:
+    """Left alone from here on, on its first day; the store has its own defaults."""
+    settings = CONFIG.replace("commit_after_s = 0.2", "") + LINK
+    for house in a_house(packages, tmp_path_factory.mktemp("idle"), settings):
+        house.boot()
+        house.outside.plug(house.site.machine)
+        house.outside.until(lambda cloud: cloud.status(), "the idle gateway")
+        yield Idle(house)

@@ -22,6 +22,7 @@ SOCKET = "/run/reed/org.reed.Gateway"
 UNIT = "reed-gateway"
 DROP_IN = f"/run/systemd/system/{UNIT}.service.d/clock.conf"
 WALL_CLOCK = "/run/wall-clock"
+pytestmark = pytest.mark.usefixtures("idle")  # what it measures takes minutes: it begins with the first story
 SETTINGS = CONFIG.replace("= 5.0", "= 0.1") + LINK
 
 

@@ -1,4 +1,4 @@
-"""The life of the installed daemon under its own unit: what systemd does to it, what the valves do meanwhile."""
+"""The life of the installed daemon under its own unit: what systemd does to it, and what the valves do."""
 
 import random
 import time
@@ -96,10 +96,10 @@ def test_a_reload_takes_what_it_can_and_says_what_needs_a_restart(site: Site) ->
     pid = site.pid
     site.configure(SETTINGS + "keepalive_s = 30\n")
     site.machine.run("systemctl", "reload", UNIT)
-    assert "reload: applied: link" in _status(site)
+    until(lambda: "reload: applied: link" in site.machine.journal(UNIT), "what was applied")
     site.configure(SETTINGS.replace("max_run_s = 10.0", "max_run_s = 11.0"))
     site.machine.run("systemctl", "reload", UNIT)
-    assert "needs a restart: site" in _status(site)
+    until(lambda: "needs a restart: site" in site.machine.journal(UNIT), "what needs a restart")
     assert (site.pid, site.state) == (pid, "active")
 
 
@@ -107,7 +107,8 @@ def test_a_bad_configuration_at_a_reload_keeps_the_old_one_running(site: Site) -
     pid = site.pid
     site.configure(SETTINGS.replace('kind = "motorised"', 'kind = "steam"'))
     site.machine.run("systemctl", "reload", UNIT)
-    assert "configuration refused, the old one stays in force" in _status(site)
+    refused = "configuration refused, the old one stays in force"
+    until(lambda: refused in site.machine.journal(UNIT), "the refusal in the journal")
     assert "adapter/config" in _alarms(site)
     site.poke(Soak("kitchen-dishwasher", 1.0))
     until(lambda: not site.levels()["kitchen-open"], "the valve to close by the old configuration")
@@ -179,7 +180,7 @@ def test_twenty_kills_in_a_row_cost_neither_protection_nor_a_message(site: Site,
 
 
 def test_a_daemon_that_gets_no_more_memory_still_closes_the_valve(site: Site) -> None:
-    """RLIMIT_AS at what it has now: what it asks for is refused, wherever that is; at worst the watchdog ends it."""
+    """RLIMIT_AS at what it has now: what it asks for is refused, anywhere; at worst the watchdog ends it."""
     pid = site.pid
     site.machine.run(
         "runuser",

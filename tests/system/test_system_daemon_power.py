@@ -1,6 +1,6 @@
 """Power and network come and go as they like: the installed gateway on a disk of its own, a broker outside.
 
-While the power is cut time after time, a second machine just stands there, and its disk counts what is written.
+While the power is cut time after time, a second machine just stands there; its disk counts what is written.
 """
 
 import os
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,110 +19,24 @@ from gateway.control.client import Client
 from gateway.errors import ControlError
 from gateway.sim.hands import Soak
 from gateway.store import journal
-from tests.system.harness import boot
 from tests.system.harness.boot import Booted
-from tests.system.harness.disk import Disk
 from tests.system.harness.note import note
-from tests.system.harness.outside import LINK, Outside
+from tests.system.harness.outside import Outside
 from tests.system.harness.package import Packages
-from tests.system.harness.site import CONFIG, Site, until
+from tests.system.harness.plugged import MIB, House, Idle, a_house
+from tests.system.harness.site import CONFIG, until
 
 CUTS = int(os.environ.get("REED_POWER_CUTS", "50"))
 IDLE_S = float(os.environ.get("REED_IDLE_S", "185"))
-SOCKET = "/run/reed/org.reed.Gateway"
-STATE = "/var/lib/reed"
-_MIB = 1024 * 1024
 _DAY_S = 86400.0
-_SETTLED_S = 10.0
 _TARGET_MIB = 5
-
-
-class House(NamedTuple):
-    """One machine with its building, its disk and what is outside of it."""
-
-    site: Site
-    disk: Disk
-    outside: Outside
-
-    def boot(self) -> None:
-        """Switch on, and wait until the gateway protects the building."""
-        self.site.machine.boot()
-        until(lambda: self.site.state == "active", "the gateway after a boot", within_s=60.0)
-
-    def cut_power(self) -> None:
-        """Pull the plug of machine and disk; then have the disk mounted as it is, without any check."""
-        self.site.machine.cut_power(self.disk.cut_power)
-        self.outside.unplug()
-        self.disk.unmount()
-        self.disk.mount()
-
-    def view(self) -> dict[str, Any]:
-        """Return everything that the daemon shows."""
-        with self.client() as client:
-            view: dict[str, Any] = client.call("GetView")["view"]
-        return view
-
-    def deliver(self, wish: str) -> None:
-        """Wait until the cloud has accounted for everything that the gateway has said, and it knows."""
-        until(lambda: self.outside.has_all(self.view()["store"]), wish, within_s=60.0)
-
-    def client(self) -> Client:
-        """Connect to the control socket."""
-        return Client(self.site.machine.path(SOCKET))
-
-
-class Idle:
-    """A gateway that is left alone, and counts what is written from some seconds after its start on.
-
-    Attributes:
-        began_s: When the counting began.
-        before: What `written` was then.
-    """
-
-    def __init__(self, house: House) -> None:
-        self.house = house
-        time.sleep(_SETTLED_S)
-        os.sync()
-        self.began_s, self.before = time.monotonic(), self.written()
-
-    def written(self) -> tuple[int, int]:
-        """Return the bytes written to the device, and those that the daemon had written."""
-        pid = self.house.site.pid
-        said = self.house.site.machine.path(f"/proc/{pid}/io").read_text().split()
-        return self.house.disk.written_bytes, int(said[said.index("write_bytes:") + 1])
 
 
 @pytest.fixture(scope="module")
 def house(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    yield from _house(
+    yield from a_house(
         packages, tmp_path_factory.mktemp("house"), CONFIG.replace("dry_hold_s = 5.0", "dry_hold_s = 0.1")
     )
-
-
-@pytest.fixture(scope="module")
-def idle(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Idle]:
-    """Like any gateway on its first day; the store has its own defaults."""
-    settings = CONFIG.replace("commit_after_s = 0.2", "") + LINK
-    for house in _house(packages, tmp_path_factory.mktemp("idle"), settings):
-        house.boot()
-        house.outside.plug(house.site.machine)
-        house.outside.until(lambda cloud: cloud.status(), "the idle gateway")
-        yield Idle(house)
-
-
-def _house(packages: Packages, folder: Path, settings: str) -> Iterator[House]:
-    if reason := boot.why_not():
-        pytest.skip(reason)
-    with Outside(folder / "outside") as outside, Booted(folder / "machine") as machine:
-        machine.install(packages.gateway)
-        site = Site(machine)
-        site.configure(settings if "[link]" in settings else settings + LINK)
-        outside.introduce(machine)
-        site.build()
-        # what a gateway in a plant room does not have
-        machine.run("systemctl", "mask", "mosquitto", "nginx", "man-db.timer", "apt-daily.timer", check=False)
-        machine.power_off()
-        yield House(site, Disk(machine, STATE, 16 * _MIB), outside)
 
 
 # --- network ----------------------------------------------------------------------------------------
@@ -151,7 +64,7 @@ def test_a_gateway_that_boots_without_a_network_protects_and_delivers_all_when_i
 
 
 def test_a_broker_that_goes_and_comes_back_misses_nothing(house: House) -> None:
-    site, _, outside = house
+    outside = house.outside
     _running(house)
     outside.broker.stop()
     with house.client() as client:
@@ -193,9 +106,8 @@ def test_power_cuts_lose_nothing_that_a_person_or_the_cloud_was_told(house: Hous
     disk.unmount()
     assert disk.problems() == ""
     disk.mount()
-    note(
-        f"{CUTS} power cuts: {len(accepted)} requests accepted, {len(outside.held())} messages held, none lost"
-    )
+    held = len(outside.held())
+    note(f"{CUTS} power cuts: {len(accepted)} requests accepted, {held} messages held, none lost")
 
 
 def _work(house: House, cut: int, for_s: float, accepted: list[str]) -> bool:
@@ -253,7 +165,7 @@ def test_an_idle_day_writes_little(idle: Idle) -> None:
     os.sync()
     took_s = time.monotonic() - idle.began_s
     device, own = (now - then for now, then in zip(idle.written(), idle.before, strict=True))
-    a_day = _DAY_S / took_s / _MIB
+    a_day = _DAY_S / took_s / MIB
     figures = f"{device * a_day:.2f} MiB a day at the device, {own * a_day:.2f} by the process"
     note(f"idle for {took_s:.0f} s: {figures} (target {_TARGET_MIB})")
     assert machine.shows("reed-gateway", "NRestarts") == "0"

@@ -137,7 +137,7 @@ class Booted:
         self.run("systemctl", "is-system-running", "--wait", check=False, timeout_s=_BOOT_S)
 
     def cut_power(self, disk: Callable[[], object] = lambda: None) -> None:
-        """End all its processes at once; its files stay as they are, unless a disk of its own loses some now."""
+        """End all its processes at once; its files stay as they are, unless a disk of its own loses some."""
         assert self._nspawn is not None
         os.kill(self._first, signal.SIGKILL)
         disk()

@@ -1,8 +1,8 @@
 """A small disk of its own for a folder of a booted machine: an ext4 file system on a loop device.
 
-It is mounted where the machine is held, not in the machine: a power cut of the machine does not unmount it, and
-what was not synchronised by then is dropped as by a disk without power (EXT4_IOC_SHUTDOWN without a log flush,
-with which the tests of Linux's file systems cut it). What the device was given and not told to flush survives.
+It is mounted where the machine is held, not in the machine: a power cut of the machine does not unmount it.
+What was not synchronised by then is dropped as by a disk without power (EXT4_IOC_SHUTDOWN without a log
+flush, as in the tests of Linux's file systems); what the device was given and not told to flush survives.
 """
 
 import fcntl

@@ -141,8 +141,8 @@ class Outside:
     def holes(self, first_epoch: int = 0) -> list[str]:
         """Return what of the numbered messages the cloud neither holds nor has been told to be gone.
 
-        A former epoch is whole up to the number that the next start found on its disk; what was numbered after
-        that one can only be telemetry or state of its last moments.
+        A former epoch is whole up to the number that the next start found on its disk; what was numbered
+        after that can only be telemetry or state of its last moments.
 
         Args:
             first_epoch: Earlier ones do not count: their disk was thrown away.
