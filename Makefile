@@ -2,12 +2,13 @@
 
 PY := .venv/bin/python
 
-.PHONY: help demo test system-test deb vm-test check bench fuzz format clean
+.PHONY: help demo test system-test daemon-test deb vm-test check bench fuzz format clean
 
 help:
 	@echo "make demo    the simulated building, a real cloud, the gateway, a live view (DEMO=script: by itself)"
 	@echo "make test    every test"
 	@echo "make system-test  what needs Debian 13: TPM, brokers, enrolment to denial (as root, for its tree)"
+	@echo "make daemon-test  power cuts, crashes, full disks, wrong clocks: the installed daemon (as root)"
 	@echo "make deb     both packages for Debian 13 into dist/, built twice and compared (as root)"
 	@echo "make vm-test stories on a virtual Raspberry Pi (QEMU; the first time as root, for its disk)"
 	@echo "make check   ruff, mypy --strict, import-linter"
@@ -24,7 +25,13 @@ test:
 
 system-test:
 	@./bootstrap run,cloud,test,system
-	@$(PY) -m pytest tests/system -p no:cacheprovider --timeout=600 --durations=5
+	@$(PY) -m pytest tests/system -p no:cacheprovider --timeout=600 --durations=5 \
+		--ignore-glob='*/test_system_daemon_*'
+
+# minutes of power cuts, crashes, full disks and wrong clocks on the installed daemon
+daemon-test:
+	@./bootstrap run,cloud,test,system
+	@$(PY) -m pytest tests/system -p no:cacheprovider --timeout=600 --durations=5 -k test_system_daemon
 
 deb:
 	@./bootstrap run,system
