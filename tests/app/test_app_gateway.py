@@ -1,8 +1,9 @@
 """The gateway in one process, on a board in memory."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,29 @@ async def test_moment_that_is_past_is_known_though_the_disk_tells_it_late(
     kept = (again.memory or {})[heartbeat.CLOCK_KEY]
     assert isinstance(kept, int)
     assert kept >= IN_2030_UNIX_S
+
+
+async def test_core_that_fails_says_no_stopping_so_that_systemd_goes_on_watching(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    board = Board()
+    monkeypatch.setattr(wiring, "assemble", lambda _config: board)
+    reports = DiskReports()
+    store = await Store.open(config.store, BootInfo("boot"), reports.take)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.setblocking(False)
+        gateway = Gateway(config, store, reports, Notifier(str(tmp_path / "notify")), "boot")
+        running = asyncio.get_running_loop().create_task(gateway.run())
+        async with asyncio.timeout(5):
+            await board.heard.acquire()
+        gateway._fail(ZeroDivisionError("a fault of the core"))
+        await asyncio.wait([running], timeout=5)
+        await store.close()
+        said = [ear.recv(4096).decode()]
+        with suppress(BlockingIOError):
+            while True:
+                said.append(ear.recv(4096).decode())
+    assert isinstance(running.exception(), BaseExceptionGroup)
+    assert any("READY=1" in each for each in said)
+    assert not any("STOPPING=1" in each for each in said)
