@@ -319,8 +319,9 @@ def test_killed_at_any_time_it_can_be_run_again(folder: Path, tmp_path: Path, af
             first.kill()
         first.wait()
 
-    if (tmp_path / "log").read_bytes():
-        assert first.returncode == 0  # it was quicker
+    said = (tmp_path / "log").read_text()
+    if said:  # it was quicker: it speaks once everything is made, and may be killed while it leaves
+        assert json.loads(said)
     else:
         done("init", "--home", folder, "--host", "localhost")
     assert "intermediate" in done("ca", "show", "--home", folder)
