@@ -114,6 +114,21 @@ class CommandError(GatewayError):
         self.detail = detail
 
 
+class UpdateError(GatewayError):
+    """An update, or a step of one, cannot be done; `code` is one of domain.update.model.Code.
+
+    Args:
+        passing: Worth trying again later.
+    """
+
+    exit_status = 75
+
+    def __init__(self, code: str, detail: str, *, passing: bool = False) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.passing = passing
+
+
 class ControlError(GatewayError):
     """The local control socket refused, or nobody answered on it."""
 

@@ -1,0 +1,1 @@
+"""Updates of system, application and configuration: what happens next, decided without I/O."""
