@@ -30,6 +30,7 @@ from gateway.app.messages import Messages
 from gateway.app.notify import Notifier, watchdog_interval_s
 from gateway.app.parts import Parts
 from gateway.app.tell_time import tell_time
+from gateway.app.update_desk import UpdateDesk
 from gateway.app.uplink import Uplink
 from gateway.config.model import Config
 from gateway.config.read import read
@@ -86,7 +87,16 @@ class Gateway:
         store.on_late_memory = self._recall
         self._status: asyncio.TimerHandle | None = None
         self._executor = Executor(self._hardware, store, self._messages, self._clock, self._emitter.emit_soon)
-        self._local = Local(self._core, store, self._messages, emit)
+        self._desk = UpdateDesk(
+            core=self._core,
+            disk=store,
+            publish=self._messages.publish,
+            execute=self._execute_one,
+            emit=emit,
+            folder=config.gateway.runtime_dir,
+        )
+        self._desk.recall(store.memory or {})
+        self._local = Local(self._core, store, self._messages, emit, self._desk)
         self._uplink = Uplink(functools.partial(self._host, Lane()), self._local, emit, self._clock)
 
     async def run(self) -> None:
@@ -161,6 +171,7 @@ class Gateway:
     def _recall(self, memory: Mapping[str, Json]) -> None:
         """The disk has told late what was remembered; before the first look the core takes it as it comes."""
         _raise_floor(self._clock, memory)
+        self._desk.recall(memory)
         if self._looked.is_set():
             self._emitter.emit(MemoryRead(memory))
 
@@ -176,6 +187,7 @@ class Gateway:
             execute=self._execute_one,
             now=self._messages.stamp,
             credentials=credentials,
+            order=self._desk.ask,
             lane=lane,
         )
 
@@ -247,7 +259,9 @@ class Gateway:
         marks = await asyncio.to_thread(reload.marks, new.link)
         found = reload.changes(self._config, new, files_changed=marks != self._marks)
         self._marks = marks
-        self._config = replace(self._config, link=new.link, identity=new.identity, control=new.control)
+        self._config = replace(
+            self._config, link=new.link, identity=new.identity, control=new.control, update=new.update
+        )
         if "control" in found.at_once:
             await asyncio.to_thread(failsafe_note.leave, self._config)
             await parts.stop("control")

@@ -1,17 +1,19 @@
 """The running gateway as the control socket sees it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from gateway import __version__
 from gateway.app.messages import Messages
+from gateway.app.update_desk import UpdateDesk
 from gateway.control.daemon import Message
 from gateway.domain.commands import AnswerRequest
 from gateway.domain.core import Core
 from gateway.domain.events import Event
 from gateway.domain.model import Json
 from gateway.domain.ports import Emit
+from gateway.domain.update.words import Step
 from gateway.errors import ControlError
 from gateway.store.store import Store
 
@@ -29,8 +31,9 @@ def _no_link() -> None:
 class Local:
     """Puts the views of all parts together; implements `gateway.control.daemon.Daemon`."""
 
-    def __init__(self, core: Core, store: Store, messages: Messages, emit: Emit) -> None:
+    def __init__(self, core: Core, store: Store, messages: Messages, emit: Emit, desk: UpdateDesk) -> None:
         self._core = core
+        self._desk = desk
         self._store = store
         self._messages = messages
         self._emit = emit
@@ -40,7 +43,11 @@ class Local:
 
     def view(self) -> dict[str, Json]:
         """Return everything there is to see now."""
-        return {**self.snapshot(), "link": self._link(), "store": self._store.stats()}
+        site = self.snapshot()
+        gateway = site["gateway"]
+        if isinstance(gateway, dict):
+            gateway["core_late_s"] = round(self.core_late_s(), 3)
+        return {**site, "link": self._link(), "store": self._store.stats()}
 
     def snapshot(self) -> dict[str, Json]:
         """Return what the cloud is told of the present state."""
@@ -55,6 +62,7 @@ class Local:
                 "epoch": self._messages.origin.epoch,
             },
             "clock": {"trusted": self._messages.clock.trusted()},
+            "update": self._desk.view(),
         }
 
     def show_link(
@@ -72,7 +80,9 @@ class Local:
         """Return one line for `systemctl status`."""
         link = self._link()
         cloud = "denied" if link.get("denied") else link["state"]
-        return f"{self._core.view(time.monotonic())['state']}; cloud {cloud}"
+        update = self._desk.headline()
+        state = self._core.view(time.monotonic())["state"]
+        return f"{state}; cloud {cloud}" + (f"; {update}" if update else "")
 
     def core_late_s(self) -> float:
         """Return by how much the core's next deadline has passed, seconds; 0 if it is on time."""
@@ -82,6 +92,18 @@ class Local:
     def use_identity(self) -> None:
         """Look for another certificate now. Raises ControlError."""
         self._use_identity()
+
+    def lease(self, step: Step) -> Mapping[str, Json]:
+        """Return whether this step of an update may be taken now."""
+        return self._desk.lease(step, self._cloud_gone_s())
+
+    def update(self) -> Mapping[str, Json]:
+        """Return what the runner is to know."""
+        return self._desk.known()
+
+    def report_update(self, report: Mapping[str, Json], on_disk: Callable[[], None]) -> None:
+        """Take how far an update has come; call back once that is on disk."""
+        self._desk.report(report, on_disk)
 
     def emit(self, event: Event) -> None:
         """Hand an event to the core; its commands are executed on return."""
@@ -100,6 +122,16 @@ class Local:
     ) -> AbstractContextManager[None]:
         """While entered, call `tell` for each answer to this request."""
         return self._messages.on_answer(command_id, tell)
+
+    def _cloud_gone_s(self) -> float | None:
+        """Return for how long the cloud has been away: 0 while it is there, None if there is to be none."""
+        if self._link_view is None:
+            return None
+        link, uptime_s = self._link(), time.monotonic() - self._started_s
+        if link["state"] == "up":
+            return 0.0
+        since_s = link.get("since_s")
+        return since_s if isinstance(since_s, int | float) else uptime_s
 
     def _link(self) -> dict[str, Json]:
         if self._link_view is None:

@@ -30,6 +30,7 @@ ALARMS: Final = {
     "switch-implausible": "fcfe0e17ee4543119c323e3d76cb9b5c",
     "valve-slow": "f0eb95fc0ea346aca0cf1968ea230a5a",
     "coil-failed": "982a25d4884a497d970afa9ac9f87610",
+    "update-failed": "0140daa7bfc34827ae866ef17bad77a7",
     "memory-lost": "83e34e58728347c7a9dee3e966ede8ff",
     "cloud-lost": "9e8195cfd4ae4fbd88b2042c9e0189de",
     "cloud-denied": "85aa768400c34b40ba808560813e933e",
@@ -53,8 +54,18 @@ EVENTS: Final = {
     "gap": "19e8890160594f29a13ef04586aca497",
     "store-quarantined": "450cff1c2ddf46ab920a21fb65ff4648",
     "commands-refused": "5db95de7a1424b319878b267344ef90f",
+    "update": "3647025332364212abb3d2038b4d7b39",
 }
 """A message of another kind (docs/protocol.md)."""
+
+UPDATES: Final = {
+    "accepted": "6e67fe4e53d1405c9aaf33ac8f65898e",
+    "waiting": "2851d3cd46f94829bb13e6f98770cd76",
+    "succeeded": "551a0c11fc9245189a9ebe1e6ff84a63",
+    "failed": "31c77c4692094bf9a8890cc3a15648d8",
+    "rolled_back": "47a774e878a04067a0c9a856f4ed25b7",
+}
+"""An update that has come to one of these states; "failed" for "rejected", too; others: EVENTS["update"]."""
 
 ACKNOWLEDGED: Final = "410687ec7ad34b27bac8cfc8afe9654c"
 OVER: Final = "c63717cbdc694d72ae80be02ca411e59"

@@ -14,7 +14,7 @@ log = logging.getLogger("gateway")
 
 _LEVELS = {SignalClass.ALARM: logging.CRITICAL}
 _THINGS = {"zone", "sensor", "valve", "button", "meter", "rule"}
-_CARRIED = ("actor", "cause", "correlation_id", "class", "state", "closure", "detail", "reason")
+_CARRIED = ("actor", "cause", "correlation_id", "class", "state", "closure", "detail", "reason", "code")
 """What is worth a field of its own, where the message has it."""
 
 Body = Mapping[str, Json]
@@ -115,6 +115,17 @@ def _refused(body: Body) -> _Line:
     return logging.WARNING, message_ids.EVENTS["commands-refused"], "", text
 
 
+def _update(body: Body) -> _Line:
+    state, detail = _word(body, "state"), _word(body, "detail") or _word(body, "code")
+    state_id = "failed" if state == "rejected" else state
+    level = logging.WARNING if state_id in ("failed", "rolled_back") else logging.INFO
+    to = f" to {body['waits_for']}" if body.get("waits_for") else ""
+    why = f": {detail}" if detail else ""
+    text = f"update of {_word(body, 'kind')} to {_word(body, 'version')}: {state.replace('_', ' ')}{to}{why}"
+    message_id = message_ids.UPDATES.get(state_id, message_ids.EVENTS["update"])
+    return level, message_id, f"update/{_word(body, 'update_id')}", text
+
+
 _TELLERS: Mapping[str, Callable[[Body], _Line]] = {
     "alarm": _alarm,
     "valve": _valve,
@@ -125,6 +136,7 @@ _TELLERS: Mapping[str, Callable[[Body], _Line]] = {
     "gap": _gap,
     "store-quarantined": _quarantined,
     "commands-refused": _refused,
+    "update": _update,
 }
 """A new configuration ("config") has said so itself."""
 

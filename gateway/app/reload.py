@@ -1,7 +1,7 @@
 """What a new configuration changes: some of it takes effect at once, the rest with a restart.
 
 At once: `[link]` and the files that it names, `[identity]` (a new session is begun), `[control]` (clients
-connect again).
+connect again), `[update]` (another process reads it, each time that it starts).
 Everything else decides about valves: it changes with a restart only, which moves none of them.
 """
 
@@ -13,7 +13,7 @@ from typing import TypeAlias
 from gateway.config.model import Config
 from gateway.link.config import Config as LinkConfig
 
-AT_ONCE = ("link", "identity", "control")
+AT_ONCE = ("link", "identity", "control", "update")
 
 FileMarks: TypeAlias = dict[Path, tuple[int, int, int] | None]
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from gateway.config.check import warnings
 from gateway.config.flow import described
+from gateway.config.limits import lowered
 from gateway.config.model import Config
 from gateway.config.read import read
 from gateway.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/reed/gateway.toml")
+
+LOWERS_PROTECTION = 77
+"""EX_NOPERM: it is valid, and only a person at the building may put it into force."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,6 +24,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="check a configuration file",
         description="Name everything that is wrong with a configuration file. Exit status 78 if anything is.",
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="OLD",
+        help="name, too, every way in which it protects less than OLD, in whose place it is to come; "
+        "exit status 77 if there is one",
+    )
     parser.add_argument("config", nargs="?", type=Path, default=DEFAULT_PATH, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -27,8 +38,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Check the file; problems leave as a ConfigError unless JSON is wanted."""
     if args.json:
-        return _run_json(args.config)
-    config = read(args.config)
+        return _run_json(args.config, args.against)
+    config, less = _checked(args.config, args.against)
+    if less:
+        print("\n".join(less))
+        return LOWERS_PROTECTION
     for line in warnings(config):
         print(f"note: {line}")
     for rule_id, line in rules(config).items():
@@ -37,15 +51,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_json(path: Path) -> int:
+def _run_json(path: Path, against: Path | None) -> int:
     try:
-        config = read(path)
+        config, less = _checked(path, against)
     except ConfigError as error:
         problems = [{"key": key, "problem": problem} for key, problem in error.problems]
         print(json.dumps({"valid": False, "problems": problems, "notes": []}))
         return error.exit_status
-    print(json.dumps({"valid": True, "problems": [], "notes": warnings(config), "flow_rules": rules(config)}))
-    return 0
+    found = {"valid": True, "problems": [], "notes": warnings(config), "flow_rules": rules(config)}
+    print(json.dumps(found | ({} if against is None else {"lowered": less})))
+    return LOWERS_PROTECTION if less else 0
+
+
+def _checked(path: Path, against: Path | None) -> tuple[Config, list[str]]:
+    """Return the configuration, and how it protects less than the one in whose place it is to come."""
+    if against is None:
+        return read(path), []
+    try:
+        old = read(against)
+    except ConfigError as error:
+        problem = f"is in force and not valid itself; correct it at the building: {error}"
+        raise ConfigError((str(against), problem)) from None
+    new = read(path, folder=against.parent)
+    return new, lowered(old, new)
 
 
 def rules(config: Config) -> dict[str, str]:

@@ -40,8 +40,21 @@ def headline(view: dict[str, Any]) -> str:
         "clock trusted" if view["clock"].get("trusted") else "clock NOT trusted",
         str(view["occupancy"]),
         f"version {gateway.get('version', '?')}",
+        *update_words(view.get("update", {})),
     ]
     return ", ".join(facts)
+
+
+def update_words(update: dict[str, Any]) -> list[str]:
+    """Return how far an update has come, unless there is none or it went well."""
+    state = update.get("state", "none")
+    if state in ("none", "succeeded"):
+        return []
+    percent = f" {update['percent']} %" if update.get("percent") else ""
+    waits = f" to {update['waits_for']}" if update.get("waits_for") else ""
+    why = f" ({update['detail'] or update['code']})" if update.get("detail") or update.get("code") else ""
+    named = f"update {update.get('kind', '')} {update.get('version', '')}"
+    return [f"{named} {state.replace('_', ' ')}{waits}{percent}{why}"]
 
 
 def link_words(link: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from gateway.identity.config import Config as IdentityConfig
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
 from gateway.store.config import Config as StoreConfig
+from gateway.update.config import Config as UpdateConfig
 
 Bias = Literal["up", "down", "none"]
 
@@ -41,6 +42,11 @@ class GatewayConfig:
     def identity_dir(self) -> Path:
         """Folder of our key and certificate, and of what the enrolment said."""
         return self.state_dir / "identity"
+
+    @property
+    def update_dir(self) -> Path:
+        """Folder of the runner of updates: its record, what it trusts, what it has fetched."""
+        return self.state_dir / "update"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,3 +185,4 @@ class Config:
     meters: Mapping[str, MeterConfig] = field(default_factory=dict)
     serial: Mapping[str, SerialConfig] = field(default_factory=dict)
     adc: Mapping[str, AdcConfig] = field(default_factory=dict)
+    update: UpdateConfig = field(default_factory=UpdateConfig)

@@ -15,25 +15,41 @@ from gateway.identity.config import Config as IdentityConfig
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
 from gateway.store.config import Config as StoreConfig
+from gateway.update.config import Config as UpdateConfig
 
 MAX_BYTES = 1 << 20
 """No building needs more; a device file given by mistake would never end."""
 
-TABLES = ("gateway", "board", "bluetooth", "store", "link", "identity", "control", "override", "indicator")
+TABLES = (
+    "gateway",
+    "board",
+    "bluetooth",
+    "store",
+    "link",
+    "identity",
+    "update",
+    "control",
+    "override",
+    "indicator",
+)
 COLLECTIONS = ("sensor", "zone", "valve", "button", "meter", "flow_rule", "serial", "adc")
 
 BOARDS: dict[str, type[SimConfig] | type[GpioConfig]] = {"linux": GpioConfig, "sim": SimConfig}
 """Kind of board to the keys of `[board]`."""
 
 
-def read(path: Path) -> Config:
+def read(path: Path, folder: Path | None = None) -> Config:
     """Return the configuration.
+
+    Args:
+        path: The file.
+        folder: Where relative paths start; None: where the file lies.
 
     Raises:
         ConfigError: With everything that is wrong, each with its key and what is allowed.
     """
     document = _parse(path)
-    reader = Reader(path.absolute().parent)
+    reader = Reader((folder or path.parent).absolute())
     config = _assemble(reader, document, path)
     if config is None or reader.problems:
         raise ConfigError(*reader.problems)
@@ -66,6 +82,7 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
     gateway = reader.build(GatewayConfig, tables["gateway"], "gateway")
     link = reader.build(LinkConfig, tables["link"], "link") if "link" in document else None
     identity = reader.build(IdentityConfig, tables["identity"], "identity")
+    update = reader.build(UpdateConfig, tables["update"], "update")
     parts = site.read(reader, tables)
     indicator = reader.build(IndicatorConfig, tables["indicator"], "indicator")
     board = _board(reader, tables["board"])
@@ -76,6 +93,8 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
     check.override(reader, override)
     _check_together(reader, parts, tables)
     if not (gateway and board and bluetooth and store and identity and control and indicator and override):
+        return None
+    if update is None:
         return None
     return Config(
         path=path.absolute(),
@@ -94,6 +113,7 @@ def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:
         meters=parts.meter_configs,
         serial=parts.serial,
         adc=parts.adc,
+        update=update,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.domain.commands import AnswerRequest
 from gateway.domain.events import Event
 from gateway.domain.model import Channel, Json
+from gateway.domain.update.words import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +60,12 @@ class Daemon(Protocol):
 
     def use_identity(self) -> None:
         """Look now whether there is another certificate to connect with. Raises ControlError (NoCloud)."""
+
+    def lease(self, step: Step, /) -> Mapping[str, Json]:
+        """Return `granted`, `reasons` and `valid_for_s` for this step of an update, taken now."""
+
+    def update(self) -> Mapping[str, Json]:
+        """Return `order`, `cancelled`, `lease_left_s` and the last `report`."""
+
+    def report_update(self, report: Mapping[str, Json], on_disk: Callable[[], None], /) -> None:
+        """Take how far an update has come; call back once that is on disk."""

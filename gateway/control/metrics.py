@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from gateway.control.daemon import Daemon
 from gateway.domain.alarm.state import AlarmState
 from gateway.domain.model import SignalClass
+from gateway.domain.update.words import State
 from gateway.domain.valve.model import ValveState
 
 View: TypeAlias = Mapping[str, Any]
@@ -28,6 +29,7 @@ _FRESH_S = 0.5
 
 _SITE_STATES = ("normal", *(cls.value for cls in SignalClass))
 _STORE_STATES = ("ok", "failing", "stalled")
+_UPDATE_STATES = ("none", *(state.value for state in State))
 
 
 class Figures:
@@ -51,7 +53,7 @@ def text(daemon: Daemon) -> str:
     """Return everything as it is now."""
     view: View = daemon.view()
     parts = (_gateway(view), _alarms(view), _zones(view), _sensors(view), _valves(view), _meters(view))
-    more = (_outbox(view["store"]), _link(view["link"]), _process(daemon))
+    more = (_outbox(view["store"]), _link(view["link"]), _update(view["update"]), _process(daemon))
     return "".join(family for part in (*parts, *more) for family in part)
 
 
@@ -223,6 +225,16 @@ def _link(link: View) -> Iterator[str]:
     refused = [({"reason": reason}, count) for reason, count in link.get("commands_refused", {}).items()]
     help_text = "Commands from the cloud that were refused."
     yield family("reed_link_commands_refused_total", "counter", help_text, refused)
+
+
+def _update(update: View) -> Iterator[str]:
+    states = _each("state", _UPDATE_STATES, [update["state"]])
+    yield family("reed_update_state", "gauge", "1 for the state of the last update.", states)
+    about = {key: update[key] for key in ("kind", "version", "from_version", "code")}
+    told: list[Sample] = [] if update["state"] == "none" else [(about, 1)]
+    yield family("reed_update_info", "gauge", "Which update that is, and its code; always 1.", told)
+    percent = _one(update["percent"])
+    yield family("reed_update_percent", "gauge", "How far its present state has come.", percent)
 
 
 def _process(daemon: Daemon) -> Iterator[str]:

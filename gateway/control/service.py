@@ -19,6 +19,7 @@ from gateway.control.daemon import Daemon
 from gateway.control.gate import Gate
 from gateway.control.methods import Methods
 from gateway.control.peer import group_id
+from gateway.control.update_methods import UpdateMethods
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ async def serve(config: Config, daemon: Daemon, listener: socket.socket) -> None
         log.warning(
             "control group %s does not exist; only root and the gateway's user may actuate", config.group
         )
-    methods = {**Methods(daemon, group, config.group).table(), **_service_methods()}
+    own = {**Methods(daemon, group, config.group).table(), **UpdateMethods(daemon).table()}
+    methods = {**own, **_service_methods()}
     gate = Gate(config.max_clients, config.max_clients_per_user)
     clients: set[Connection] = set()
     loop = asyncio.get_running_loop()

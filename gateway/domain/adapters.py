@@ -1,14 +1,18 @@
-"""The outside: adapters that fail and come back, and the session with the broker.
+"""The outside: adapters that fail and come back, the session with the broker, and updates.
 
 A broker out of reach becomes a trouble after a while. A cloud that turns us away is one at once, and only a
 new session ends it: until then nobody knows that it would let us in again.
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from gateway.domain.effects import Clear, Effect, Raise
-from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged
+from gateway.domain.events import AdapterFailed, AdapterRecovered, LinkChanged, UpdateReported
 from gateway.domain.model import SignalClass
+from gateway.domain.update import trouble
+
+Outside: TypeAlias = AdapterFailed | AdapterRecovered | LinkChanged | UpdateReported
 
 _CLOUD_LOST = ("cloud-lost", "gateway")
 _CLOUD_DENIED = ("cloud-denied", "gateway")
@@ -30,7 +34,7 @@ class Adapters:
         self._is_active = is_active
         self._link_lost_at_s: float | None = None
 
-    def handle(self, event: AdapterFailed | AdapterRecovered | LinkChanged, now_s: float) -> list[Effect]:
+    def handle(self, event: Outside, now_s: float) -> list[Effect]:
         """Take news of the outside."""
         match event:
             case AdapterFailed(adapter, problem):
@@ -44,6 +48,8 @@ class Adapters:
                 if self._link_lost_at_s is None:
                     self._link_lost_at_s = now_s
                 return [Raise(*_CLOUD_DENIED, SignalClass.TROUBLE, _denied(why))] if why else []
+            case UpdateReported():
+                return trouble.reported(event)
 
     def tick(self, now_s: float) -> list[Effect]:
         """Notice that the session has been away for long."""

@@ -15,7 +15,7 @@ Rules that hold for every call, whatever came before (tests/domain/test_core_inv
 from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.domain import indicator, view
-from gateway.domain.adapters import Adapters
+from gateway.domain.adapters import Adapters, Outside
 from gateway.domain.alarm.table import AlarmTable
 from gateway.domain.authority.arbiter import Arbiter
 from gateway.domain.authority.buttons import Buttons
@@ -25,6 +25,7 @@ from gateway.domain.authority.protection import Protection, standing
 from gateway.domain.authority.requests import MEMORY_LOST, Requests
 from gateway.domain.authority.restore import restore
 from gateway.domain.commands import Command, Indicate, Remember, SetCoil
+from gateway.domain.disruption import Lease, reasons
 from gateway.domain.effects import Clear, Effect, Raise, Why
 from gateway.domain.events import (
     AdapterFailed,
@@ -41,12 +42,15 @@ from gateway.domain.events import (
     SensorFaulted,
     SensorRead,
     TimeTold,
+    UpdateReported,
     ValveFound,
 )
 from gateway.domain.flow.watch import FlowWatch
 from gateway.domain.leak.watch import Watch
 from gateway.domain.model import Actor, Json, LedPattern
 from gateway.domain.site import Site
+from gateway.domain.update import trouble
+from gateway.domain.update.words import Step
 from gateway.domain.valve.model import ValveState
 
 _MOMENTARY = Clear(MEMORY_LOST.kind, MEMORY_LOST.subject)
@@ -67,11 +71,12 @@ class Core:
         self._watch = Watch(site)
         self._flow = FlowWatch(site)
         self._arbiters = {spec.id: Arbiter(spec, site.override) for spec in site.valves.values()}
-        self._exercises = Exercises(self._arbiters)
+        self.lease = Lease()
+        self._exercises = Exercises(self._arbiters, self.lease)
         self._alarms = AlarmTable()
         self._protection = Protection(self._arbiters, self._why)
         self._buttons = Buttons(site, self._arbiters, self._alarms, self._why)
-        self._requests = Requests(self._alarms, self._watch, self._flow, self._arbiters, self._protection)
+        self._requests = Requests(self._alarms, self._watch, self._flow, self._protection, self.lease)
         self._adapters = Adapters(site.cloud_loss_s, self._alarms.active)
         metered = {valve_id for meter in site.meters.values() for valve_id in meter.valves}
         self._metered = dict.fromkeys(sorted(metered), ValveState.UNKNOWN)
@@ -97,6 +102,7 @@ class Core:
         commands = self._alarms.restore(known, now_s)
         self._watch.start(known, self._alarms.is_latched, now_s)
         effects += self._flow.start(known, self._alarms.is_latched, now_s)
+        effects += trouble.standing(known)
         self._valves_were = {key: value for key, value in known.items() if key.startswith("valve/")}
         self._exercises.start(now_s)
         effects += self._restore(known, now_s)
@@ -136,6 +142,10 @@ class Core:
         }
         return view.site_view(parts, self._alarms.view(now_s), self._shown)
 
+    def disruption(self, now_s: float, step: Step = Step.INSTALL) -> list[str]:
+        """Return why now is no time for this step of an update, in words; nothing if it may be taken."""
+        return reasons(self.view(now_s), step)
+
     # --- dispatch -----------------------------------------------------------------------------------
 
     def _effects(self, event: Event, now_s: float) -> list[Effect]:
@@ -154,7 +164,7 @@ class Core:
                 return self._buttons.change(event, now_s)
             case DeadlinePassed():
                 return self._tick(now_s)
-            case AdapterFailed() | AdapterRecovered() | LinkChanged():
+            case AdapterFailed() | AdapterRecovered() | LinkChanged() | UpdateReported():
                 return [*self._deaf(event, now_s), *self._adapters.handle(event, now_s)]
             case ValveFound(valve_id) if valve_id in self._arbiters:
                 memory = self._valves_were.get(f"valve/{valve_id}")
@@ -166,9 +176,9 @@ class Core:
             case _:
                 return self._requests.handle(event, now_s)
 
-    def _deaf(self, event: AdapterFailed | AdapterRecovered | LinkChanged, now_s: float) -> list[Effect]:
+    def _deaf(self, event: Outside, now_s: float) -> list[Effect]:
         """What cannot be heard says nothing, above all not "dry" or "no flow", until it speaks again."""
-        if isinstance(event, LinkChanged):
+        if isinstance(event, LinkChanged | UpdateReported):
             return []
         kind, _, name = event.adapter.partition("/")
         if kind == "meter" and isinstance(event, AdapterFailed):
@@ -199,7 +209,7 @@ class Core:
         # what sensors and meters counted is added up, not chosen between
         self._watch.recall(memory, self._alarms.is_latched, now_s)
         effects += self._flow.recall(memory, newer, self._alarms.is_latched, now_s)
-        effects += self._restore(known, now_s)
+        effects += [*trouble.standing(known), *self._restore(known, now_s)]
         for valve_id, arbiter in self._arbiters.items():
             effects += arbiter.recall(memory.get(f"valve/{valve_id}"), now_s)
         return effects

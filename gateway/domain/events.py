@@ -197,6 +197,22 @@ class LinkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateReported:
+    """How far an update of this gateway has come.
+
+    Args:
+        kind: "os", "app" or "config".
+        state: As domain.update.words.State has them.
+        detail: Why, in words.
+    """
+
+    kind: str
+    version: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """The time that `next_deadline_s` named has come."""
 
@@ -222,5 +238,6 @@ Event: TypeAlias = (
     | AdapterFailed
     | AdapterRecovered
     | LinkChanged
+    | UpdateReported
     | DeadlinePassed
 )

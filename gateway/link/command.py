@@ -17,7 +17,9 @@ from gateway.domain.events import (
     ValveRequested,
 )
 from gateway.domain.model import Actor, ActorKind, Occupancy, Request, Wish
+from gateway.domain.update.asked import UpdateAsked
 from gateway.errors import CommandError
+from gateway.link.orders import CancelBody, UpdateBody
 from gateway.link.wire import VERSION, Stamp
 
 SKEW_S: Final = 60.0
@@ -90,7 +92,7 @@ class _Ping(msgspec.Struct, frozen=True):
     pass
 
 
-_Body = _Valve | _ValveExercise | _Alarm | _AlarmShelve | _Occupancy | _Ping
+_Body = _Valve | _ValveExercise | _Alarm | _AlarmShelve | _Occupancy | UpdateBody | CancelBody | _Ping
 
 _BODIES: Final[dict[str, type[_Body]]] = {
     "valve": _Valve,
@@ -99,6 +101,8 @@ _BODIES: Final[dict[str, type[_Body]]] = {
     "alarm/reset": _Alarm,
     "alarm/shelve": _AlarmShelve,
     "occupancy": _Occupancy,
+    "update": UpdateBody,
+    "update/cancel": CancelBody,
     "ping": _Ping,
 }
 
@@ -123,7 +127,7 @@ class Command(msgspec.Struct, frozen=True):
 
     @property
     def event(self) -> Event | None:
-        """What the core is asked; None for a ping, which the link answers."""
+        """What the core is asked; None if it is not for the core."""
         match self.body:
             case _Valve(valve, wish):
                 return ValveRequested(valve, Wish(wish), self.request)
@@ -139,6 +143,11 @@ class Command(msgspec.Struct, frozen=True):
                 return ResetRequested(alarm_id, self.request)
             case _:
                 return None
+
+    @property
+    def asked(self) -> UpdateAsked | None:
+        """What is asked of updates, if that is what it is about."""
+        return self.body.asked(self.request) if isinstance(self.body, UpdateBody | CancelBody) else None
 
 
 def sender_id(signed: bytes) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from gateway.domain.commands import Command
 from gateway.domain.model import Json
 from gateway.domain.ports import Emit, Outbox
+from gateway.domain.update.asked import UpdateAsked
 from gateway.link.blocking import Lane
 from gateway.link.credentials import Credentials
 from gateway.link.wire import Origin, Stamp
@@ -23,6 +24,7 @@ class Host:
         execute: Carry out `AnswerRequest` and `Publish`: encode and queue them.
         now: Both clocks.
         credentials: Provides what a session is let in with.
+        order: Take an order for an update, or its withdrawal, and answer it; None: updates are not taken.
         lane: What may hang runs in it; one for all links of this process.
     """
 
@@ -33,4 +35,5 @@ class Host:
     execute: Callable[[Command], None]
     now: Callable[[], Stamp]
     credentials: Credentials
+    order: Callable[[UpdateAsked], None] | None = None
     lane: Lane = field(default_factory=Lane)

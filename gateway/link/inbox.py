@@ -17,6 +17,7 @@ from gateway.link.keys import CommandKeys
 from gateway.link.pace import Pace
 
 if TYPE_CHECKING:  # at run time only once there is a command to check: it loads msgspec, 2 MiB
+    from gateway.domain.update.asked import UpdateAsked
     from gateway.link.command import Command, Receipt
 
 TOKEN_MAX_BYTES: Final = 16 * 1024
@@ -77,11 +78,19 @@ class Inbox:
 
     def _run(self, command: "Command") -> None:
         self._host.execute(AnswerRequest(command.id, "received"))
-        event = command.event
-        if event is None:
-            self._host.execute(AnswerRequest(command.id, "succeeded"))
-        else:
+        event, asked = command.event, command.asked
+        if asked is not None:
+            self._order(command, asked)
+        elif event is not None:
             self._host.emit(event)
+        else:  # a ping
+            self._host.execute(AnswerRequest(command.id, "succeeded"))
+
+    def _order(self, command: "Command", asked: "UpdateAsked") -> None:
+        if self._host.order is None:
+            self._host.execute(AnswerRequest(command.id, "rejected", "unknown_kind", "takes no updates"))
+        else:
+            self._host.order(asked)
 
     def _refuse(self, command_id: str | None, error: CommandError) -> None:
         self.refused[error.reason] += 1

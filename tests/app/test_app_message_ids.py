@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from gateway.app import message_ids, narrate
+from gateway.control.daemon import Message
 from gateway.domain.effects import Raise
 from gateway.domain.indicator import RHYTHMS
 from gateway.domain.leak import health
-from gateway.domain.model import LedPattern
+from gateway.domain.model import Channel, LedPattern
+from gateway.domain.update.words import State
 from gateway.domain.valve.model import CONDITIONS
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +68,9 @@ def entries() -> dict[str, str]:
 def all_ids() -> dict[str, str]:
     names = ("ACKNOWLEDGED", "OVER", "READY", "FAILED")
     others = {name: getattr(message_ids, name) for name in names}
-    return message_ids.ALARMS | {f"event {kind}": each for kind, each in message_ids.EVENTS.items()} | others
+    events = {f"event {kind}": each for kind, each in message_ids.EVENTS.items()}
+    updates = {f"update {state}": each for state, each in message_ids.UPDATES.items()}
+    return message_ids.ALARMS | events | updates | others
 
 
 def test_every_alarm_that_can_be_raised_has_an_id():
@@ -98,6 +102,32 @@ def test_the_catalog_speaks_only_of_fields_that_the_lines_have():
     known |= {f"REED_{thing.upper()}" for thing in narrate._THINGS}
 
     assert set(re.findall(r"@(\w+)@", CATALOG.read_text(encoding="utf-8"))) <= known
+
+
+def test_every_state_of_an_update_is_told_with_an_id_and_its_reason(caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO", "gateway")
+    told = {
+        "update_id": "u-1",
+        "kind": "os",
+        "version": "1.4.0",
+        "detail": "sensor cellar is silent",
+        "code": "x",
+    }
+    for state in State:
+        body = told | {"state": state.value, "waits_for": "reboot" if state == "waiting" else ""}
+        narrate.narrate(Message("7/1", Channel.EVENT, "update", body, None, 1.0))
+
+    lines = {record.getMessage(): record.message_id for record in caplog.records}  # type: ignore[attr-defined]
+    assert (
+        lines["update of os to 1.4.0: waiting to reboot: sensor cellar is silent"]
+        == (message_ids.UPDATES["waiting"])
+    )
+    assert (
+        lines["update of os to 1.4.0: rolled back: sensor cellar is silent"]
+        == (message_ids.UPDATES["rolled_back"])
+    )
+    assert len(lines) == len(State)
+    assert set(lines.values()) == {*message_ids.UPDATES.values(), message_ids.EVENTS["update"]}
 
 
 def test_every_kind_of_message_that_is_told_has_an_id_and_the_other_way_round():

@@ -35,6 +35,7 @@ from gateway.identity.config import Config as IdentityConfig
 from gateway.link.config import Config as LinkConfig
 from gateway.sim.config import Config as SimConfig
 from gateway.store.config import Config as StoreConfig
+from gateway.update.config import Config as UpdateConfig
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -54,6 +55,7 @@ def tables() -> dict[str, str]:
         "store": _table("store", StoreConfig, without=("receipts",)),
         "link": _table("link", LinkConfig),
         "identity": _table("identity", IdentityConfig),
+        "update": _table("update", UpdateConfig),
         "control": _table("control", ControlConfig),
         "override": _table("override", OverridePolicy),
         "indicator": _table("indicator", IndicatorConfig),

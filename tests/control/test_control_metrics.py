@@ -87,6 +87,22 @@ def test_the_figures_are_those_of_the_view(figures: Callable[[FakeGateway], Samp
     assert (value(samples, "reed_process_resident_memory_bytes") or 0) > 1_000_000
 
 
+def test_an_update_is_told_by_state_version_and_progress(figures: Callable[[FakeGateway], Samples]):
+    gateway = FakeGateway()
+    samples = figures(gateway)
+    about = {"kind": "os", "version": "1.4.0", "from_version": "1.3.2", "code": ""}
+
+    assert value(samples, "reed_update_state", state="downloading") == 1
+    assert value(samples, "reed_update_state", state="none") == 0
+    assert value(samples, "reed_update_info", **about) == 1
+    assert value(samples, "reed_update_percent") == 40
+
+    gateway.state["update"] = {**gateway.state["update"], "state": "none", "percent": 0}
+    samples = figures(gateway)
+    assert value(samples, "reed_update_state", state="none") == 1
+    assert value(samples, "reed_update_info", **about) is None
+
+
 def test_what_nobody_knows_is_left_out(figures: Callable[[FakeGateway], Samples]):
     samples = figures(FakeGateway())
 

@@ -30,6 +30,7 @@ def test_the_view_holds_what_the_interface_promises(client: Client):
         ("Meter", view["meters"].values()),
         ("FlowRule", view["flow_rules"].values()),
         ("Alarm", view["alarms"]),
+        ("Update", [view["update"]]),
         ("View", [view]),
     ):
         for entry in entries:
@@ -45,7 +46,7 @@ def test_every_method_of_the_interface_is_served(at: Path, gateway: Served):
         assert replies == [
             {"parameters": {"parameter": "surplus"}, "error": "org.varlink.service.InvalidParameter"}
         ] or (replies[0]["error"] == "org.varlink.service.InvalidParameter")
-    assert len(names) == 12
+    assert len(names) == 15
 
 
 def test_a_foreign_varlink_client_can_introspect_and_call(at: Path, gateway: Served):

@@ -8,7 +8,7 @@ import asyncio
 import copy
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Self
@@ -28,6 +28,7 @@ from gateway.domain.events import (
     WalkTestRequested,
 )
 from gateway.domain.model import Channel, Json, Request, Wish
+from gateway.domain.update.words import Step
 from gateway.errors import ControlError
 from tests.fakes.view import LEAK, example_view
 
@@ -42,6 +43,11 @@ class FakeGateway:
         self.has_cloud = True
         self.nudges = 0
         self.late_s = 0.0
+        self.waits: list[str] = []
+        self.asked: list[Step] = []
+        self.order: dict[str, Json] | None = None
+        self.reports: list[Mapping[str, Json]] = []
+        self.disk_works = True
         self.passed: set[str] = set()
         self._messages: deque[Message] = deque(maxlen=300)
         self._listeners: list[Callable[[Message], None]] = []
@@ -64,6 +70,23 @@ class FakeGateway:
 
     def core_late_s(self) -> float:
         return self.late_s
+
+    def lease(self, step: Step) -> dict[str, Json]:
+        self.asked.append(step)
+        return {
+            "granted": not self.waits,
+            "reasons": [*self.waits],
+            "valid_for_s": 0.0 if self.waits else 60.0,
+        }
+
+    def update(self) -> dict[str, Json]:
+        report: Json = dict(self.reports[-1]) if self.reports else None
+        return {"order": self.order, "cancelled": [], "lease_left_s": 0.0, "report": report}
+
+    def report_update(self, report: Mapping[str, Json], on_disk: Callable[[], None]) -> None:
+        self.reports.append(report)
+        if self.disk_works:
+            asyncio.get_running_loop().call_soon(on_disk)
 
     def use_identity(self) -> None:
         if not self.has_cloud:

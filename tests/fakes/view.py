@@ -146,4 +146,15 @@ def example_view() -> dict[str, Json]:
             "journal": {"entries": 31, "head": "00"},
         },
         "clock": {"trusted": True},
+        "update": {
+            "state": "downloading",
+            "update_id": "u-17",
+            "kind": "os",
+            "version": "1.4.0",
+            "from_version": "1.3.2",
+            "code": "",
+            "detail": "",
+            "waits_for": "",
+            "percent": 40,
+        },
     }

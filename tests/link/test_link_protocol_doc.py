@@ -47,6 +47,7 @@ from gateway.domain.site import (
     ValveSpec,
     ZoneSpec,
 )
+from gateway.domain.update.words import Code, State, Step
 from gateway.errors import CommandError
 from gateway.link import command, envelope, snapshot, wire
 
@@ -114,6 +115,20 @@ def test_every_command_kind_and_every_reason_of_the_link_is_in_the_document():
 
     assert all(f"`{kind}`" in DOC for kind in command._BODIES)
     assert all(f"`{reason}`" in DOC for reason in reasons - unsigned)
+
+
+def test_every_state_and_code_of_an_update_is_in_the_document_and_the_schema():
+    updates = DOC.partition("## 8. Updates")[2]
+    schema = SCHEMAS["update.schema.json"]["properties"]
+
+    assert [word for word in (*State, *Code) if f"`{word}`" not in updates] == []
+    assert set(schema["state"]["enum"]) == {*State}
+    assert set(schema["code"]["enum"]) == {"", *Code}
+    assert set(schema["waits_for"]["enum"]) == {"", *Step}
+    assert set(SCHEMAS["snapshot.schema.json"]["properties"]["update"]["properties"]["state"]["enum"]) == {
+        "none",
+        *State,
+    }
 
 
 def test_every_reason_of_the_domain_is_in_the_document():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.domain.authority.arbiter import Arbiter
+from gateway.domain.disruption import Lease
 from gateway.domain.effects import Effect, Why
 from gateway.domain.model import Actor, ActorKind
 from gateway.domain.valve.machine import ValveState
@@ -13,10 +14,12 @@ class Exercises:
 
     Args:
         arbiters: Valves by id.
+        lease: While it runs nothing begins; what became due meanwhile comes afterwards.
     """
 
-    def __init__(self, arbiters: Mapping[str, Arbiter]) -> None:
+    def __init__(self, arbiters: Mapping[str, Arbiter], lease: Lease) -> None:
         self._arbiters = arbiters
+        self._lease = lease
         self._due_s: dict[str, float] = {}
 
     def start(self, now_s: float) -> None:
@@ -28,6 +31,8 @@ class Exercises:
     def tick(self, now_s: float, *, quiet: bool) -> list[Effect]:
         """Exercise what is due, if the valve is open, nobody holds it and all is quiet; else next time."""
         effects: list[Effect] = []
+        if self._lease.holds(now_s):
+            return effects
         for valve_id in [key for key, due_s in self._due_s.items() if now_s >= due_s]:
             arbiter = self._arbiters[valve_id]
             self._due_s[valve_id] = now_s + (arbiter.spec.exercise_every_s or 0.0)
@@ -38,4 +43,5 @@ class Exercises:
 
     def deadline_s(self) -> float | None:
         """Return when `tick` is wanted."""
-        return min(self._due_s.values(), default=None)
+        due_s = min(self._due_s.values(), default=None)
+        return None if due_s is None else self._lease.not_before(due_s)

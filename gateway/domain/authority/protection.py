@@ -34,7 +34,7 @@ class Protection:
     """
 
     def __init__(self, arbiters: Mapping[str, Arbiter], why: Callable[[Actor, str], Why]) -> None:
-        self._arbiters = arbiters
+        self.arbiters = arbiters
         self._why = why
         self._ties: dict[str, str] = {}
 
@@ -52,7 +52,7 @@ class Protection:
                 case Finding(meter_id, valve_id, seen):
                     actor = Actor(ActorKind.FLOW_RULE, f"meter/{meter_id}")
                     why = self._why(actor, "water runs all the same")
-                    effects += self._arbiters[valve_id].metered(seen, why, now_s)
+                    effects += self.arbiters[valve_id].metered(seen, why, now_s)
         return effects
 
     def _pass_on(self, source: _Source, demand: Demand, now_s: float) -> list[Effect]:
@@ -62,7 +62,7 @@ class Protection:
         if demand.turn is Turn.NEW:
             self._ties[f"{source.alarm}/{subject}"] = why.correlation_id
         for valve_id in demand.valves:
-            arbiter = self._arbiters[valve_id]
+            arbiter = self.arbiters[valve_id]
             if demand.turn is Turn.ENDED:
                 arbiter.relax(source.rank, demand.by)
             else:

@@ -4,13 +4,13 @@ Whoever made the request object has authenticated the actor; here it is decided 
 building allows it.
 """
 
-from collections.abc import Mapping
 from typing import TypeAlias
 
 from gateway.domain.alarm.table import AlarmTable
 from gateway.domain.authority.arbiter import Arbiter
 from gateway.domain.authority.protection import Protection
 from gateway.domain.commands import AnswerRequest, Record, SetCoil
+from gateway.domain.disruption import Lease
 from gateway.domain.effects import Effect, Raise, Why
 from gateway.domain.events import (
     AcknowledgeRequested,
@@ -24,6 +24,7 @@ from gateway.domain.events import (
 from gateway.domain.flow.watch import FlowWatch
 from gateway.domain.leak.watch import Watch
 from gateway.domain.model import Request, SignalClass, Wish
+from gateway.domain.update import trouble
 
 Asked: TypeAlias = (
     ValveRequested
@@ -51,8 +52,8 @@ class Requests:
         alarms: Of the site.
         watch: Sensors and zones.
         flow: Meters and flow rules.
-        arbiters: Valves by id.
         protection: Passes on to the valves what zones and rules want.
+        lease: While it runs nothing begins that can wait.
     """
 
     def __init__(
@@ -60,14 +61,15 @@ class Requests:
         alarms: AlarmTable,
         watch: Watch,
         flow: FlowWatch,
-        arbiters: Mapping[str, Arbiter],
         protection: Protection,
+        lease: Lease,
     ) -> None:
         self._alarms = alarms
         self._watch = watch
         self._flow = flow
-        self._arbiters = arbiters
+        self._arbiters = protection.arbiters
         self._protection = protection
+        self._lease = lease
 
     @property
     def is_quiet(self) -> bool:
@@ -85,7 +87,8 @@ class Requests:
                 demands, effects = self._watch.walk_test(zone_id, on, request, now_s)
                 return self._protection.meet(demands, now_s) + effects
             case AcknowledgeRequested(alarm_id, request):
-                return [*self._alarms.acknowledge(alarm_id, request, now_s)]
+                seen = self._alarms.acknowledge(alarm_id, request, now_s)
+                return [*seen, *trouble.acknowledged(alarm_id)]
             case ResetRequested(alarm_id, request):
                 return self._reset(alarm_id, request, now_s)
             case OccupancyRequested():
@@ -102,6 +105,8 @@ class Requests:
     def _exercise(self, arbiter: Arbiter, request: Request, now_s: float) -> list[Effect]:
         if not self.is_quiet or not arbiter.is_free:
             return [_rejected(request, "not_quiet", "an alarm, override, lockout or wish is in force")]
+        if self._lease.holds(now_s):
+            return [_rejected(request, "not_quiet", "an update is being installed")]
         why = Why(request.actor, request.cause or "exercise requested", request.command_id)
         effects = arbiter.exercise(why, now_s)
         if not any(isinstance(effect, SetCoil) for effect in effects):

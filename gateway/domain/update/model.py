@@ -4,90 +4,41 @@ One machine for three kinds (machine.py); the order of states is drawn there.
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypeAlias
 
+from gateway.domain.update.words import Code, Kind, State, Step, Task
 
-class Kind(StrEnum):
-    """What is replaced."""
-
-    OS = "os"
-    """The whole system, into the other slot; needs a reboot."""
-    APP = "app"
-    """Our packages, where there are no slots."""
-    CONFIG = "config"
-    """The configuration of the daemon."""
-
-
-class State(StrEnum):
-    """How far an update has come. The last five are final."""
-
-    OFFERED = "offered"
-    ACCEPTED = "accepted"
-    WAITING = "waiting"
-    DOWNLOADING = "downloading"
-    INSTALLING = "installing"
-    REBOOTING = "rebooting"
-    VERIFYING = "verifying"
-    ROLLING_BACK = "rolling_back"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    """Before anything was changed, or nothing remains of the change."""
-    REJECTED = "rejected"
-    CANCELLED = "cancelled"
-    ROLLED_BACK = "rolled_back"
-    """What was installed did not pass the health gate, or did not start; the former version runs."""
-
-    @property
-    def final(self) -> bool:
-        """Nothing more happens."""
-        return self in _FINAL
-
-
-_FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.REJECTED, State.CANCELLED, State.ROLLED_BACK})
-
-
-class Step(StrEnum):
-    """What an update waits to do."""
-
-    DOWNLOAD = "download"
-    INSTALL = "install"
-    REBOOT = "reboot"
-
-
-class Code(StrEnum):
-    """Why an update is not, or no longer, under way. Written to people and machines; never renamed."""
-
-    BUSY = "busy"
-    """Another update is under way."""
-    UNSUPPORTED = "unsupported"
-    """This machine cannot take this kind, e.g. there is one slot only."""
-    UNTRUSTED = "untrusted"
-    """A signature, a hash or a length is wrong, or the metadata does not name it."""
-    EXPIRED = "expired"
-    """The metadata is too old; somebody may be holding newer ones back."""
-    OLDER = "older"
-    """It is older than what runs, or than what was seen before."""
-    INCOMPATIBLE = "incompatible"
-    """It is for another device, or needs another version first."""
-    UNREACHABLE = "unreachable"
-    NO_SPACE = "no_space"
-    INVALID = "invalid"
-    """The configuration does not pass the checks."""
-    UNSAFE = "unsafe"
-    """The configuration would lower protection; only a person at the building may do that."""
-    INSTALL_FAILED = "install_failed"
-    NOT_STARTED = "not_started"
-    """The other slot was to be tried, and the machine came back in the old one."""
-    UNHEALTHY = "unhealthy"
-    """The health gate did not pass; the detail says what it missed."""
-    INTERRUPTED = "interrupted"
-    """Power was cut while it was installed, too often."""
-    TIMEOUT = "timeout"
-    """The deadline for the whole update has passed."""
-    LOOP = "loop"
-    """Too many changes of state: something goes round in circles."""
-    CANCELLED = "cancelled"
+__all__ = [
+    "Abort",
+    "AskLease",
+    "Cancelled",
+    "CheckHealth",
+    "Code",
+    "Commit",
+    "Done",
+    "Failed",
+    "Fetch",
+    "Install",
+    "Judged",
+    "Kind",
+    "Leased",
+    "Offered",
+    "Order",
+    "Progressed",
+    "Reboot",
+    "Report",
+    "Restore",
+    "Resumed",
+    "State",
+    "Step",
+    "Task",
+    "Ticked",
+    "Update",
+    "UpdateCommand",
+    "UpdateEvent",
+    "Window",
+    "Work",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +89,12 @@ class Update:
         percent: Of the present state, 0 to 100.
         from_version: What ran before.
         left_s: Of the deadline, when this was written.
-        changes: Of state so far; too many are a loop.
-        attempts: How often each step has been begun.
+        changes: Of state so far, but for downloads that pause; too many are a loop.
+        attempts: How often each step has been begun, or gone wrong.
         reported: The source knows of this state.
+        doing: What is under way.
+        in_state_s: Time spent in this state, when this was written.
+        at_s: When this was written, monotonic seconds of that boot.
     """
 
     order: Order
@@ -154,6 +108,9 @@ class Update:
     changes: int = 0
     attempts: dict[str, int] = field(default_factory=dict)
     reported: bool = False
+    doing: Task = Task.NOTHING
+    in_state_s: float = 0.0
+    at_s: float = 0.0
 
 
 # --- what happened --------------------------------------------------------------------------------------
@@ -172,10 +129,16 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """The core's answer to AskLease: nothing speaks against it for now, or why it has to wait."""
+    """The core's answer to AskLease: nothing speaks against it for now, or why it has to wait.
 
+    Args:
+        dead: It is no answer of the core, which does not run.
+    """
+
+    step: Step
     granted: bool
     reasons: tuple[str, ...] = ()
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +150,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was to be done (fetch, install, restore) is done."""
+    """What was to be done (fetch, install, commit, restore, abort) is done; a reboot: is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +193,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody no longer wants it. Too late once it is being verified."""
+    """Somebody no longer wants it. Too late once it is being installed (os: once the machine restarts)."""
 
     detail: str = ""
 
@@ -267,7 +230,7 @@ class Install:
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
-    """Start into what was installed, or away from it."""
+    """Start into what was installed (the boot loader is told again: a power cut forgets), or away from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +245,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Bring the former version back (os: mark this slot bad, before Reboot)."""
+    """Bring the former version back, after `wait_s` seconds (os: mark this slot bad, before Reboot)."""
+
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Undo what was installed and never started, after `wait_s` seconds."""
+
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,4 +262,7 @@ class Report:
     """Tell source and people about the present state."""
 
 
-UpdateCommand: TypeAlias = AskLease | Fetch | Install | Reboot | CheckHealth | Commit | Restore | Report
+Work: TypeAlias = AskLease | Fetch | Install | Reboot | CheckHealth | Commit | Restore | Abort
+"""One at a time: a new one, or a final state, ends what is under way."""
+
+UpdateCommand: TypeAlias = Work | Report
