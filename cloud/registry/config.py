@@ -18,6 +18,7 @@ class Public:
         https_port: Where nginx listens: EST and pages.
         bind: The address of that port; "" is every address.
         broker_host: What gateways are told about the broker; "" is `host`.
+        updates_dir: Folder that `reed-ota publish` fills; gateways get it under /updates/. "" is none.
     """
 
     host: str = "localhost"
@@ -25,11 +26,14 @@ class Public:
     https_port: int = 8443
     bind: str = ""
     broker_host: str = ""
+    updates_dir: str = ""
 
     def __post_init__(self) -> None:
         for name in (self.host, *self.more_hosts, self.broker_host or self.host):
             if not _HOST.fullmatch(name):
                 raise ValueError(f'"{name}" is no host name or address; give a name without port or path')
+        if self.updates_dir and not self.updates_dir.startswith("/"):
+            raise ValueError(f'updates_dir "{self.updates_dir}" is no absolute path; begin it with "/"')
         if not 1 <= self.https_port <= 65535:  # noqa: PLR2004  # TCP
             raise ValueError(f"https_port {self.https_port} is out of range; give 1 to 65535")
 

@@ -1,4 +1,4 @@
-"""nginx in front of the application: TLS, client certificates and CRL, sizes, time limits. Pure: no I/O.
+"""nginx in front of the application: TLS, client certificates and CRL, sizes, time limits.
 
 What a client may not choose (its address, its certificate) reaches the application in X-Reed- headers, which
 are set here for every request. The application believes them, so nobody else may reach its socket.
@@ -6,6 +6,7 @@ Sources: nginx.org/en/docs (ngx_http_ssl_module, ngx_http_core_module), RFC 7030
 """
 
 import re
+from pathlib import Path
 from typing import Final
 
 from cloud.errors import SetupError
@@ -23,6 +24,7 @@ _PLAIN_PATH: Final = re.compile(r"[\w./ @:+,=~-]+")
 _LINES: Final = {
     400: "this is no request that the server can read",
     408: "the request came too slowly; try again",
+    404: "there is no such file",
     413: f"the body is too large; at most {BODY_MAX_BYTES} bytes are read",
     414: "the address is too long",
     429: "too many requests from this address; try again in a minute",
@@ -71,6 +73,21 @@ _FORWARDED: Final = """\
             proxy_read_timeout 60s;
             proxy_next_upstream off;
 """
+
+_UPDATES: Final = """
+        location /updates/ {{
+            alias "{folder}/";
+            if ($request_method !~ "^(GET|HEAD)$") {{ return 405 "updates are read only\\n"; }}
+            if ($ssl_client_verify != SUCCESS) {{
+                return 403 "updates are for enrolled gateways; show a certificate of this authority\\n";
+            }}
+            add_header Cache-Control no-cache;
+            sendfile on;
+            max_ranges 1;
+            disable_symlinks on from="{folder}";
+        }}
+"""
+"""Static files for those whose certificate counts; who is denied is on the CRL and comes no further."""
 
 _TEMPLATE: Final = """\
 # Written by reed-cloud; changes are lost.
@@ -154,7 +171,7 @@ http {{
             return 403 "$reed_line\\n";
         }}
 
-        location / {{
+{updates}        location / {{
 {forwarded}        }}
         location /.well-known/est/ {{
             client_max_body_size {body_max};
@@ -181,9 +198,10 @@ def config_text(home: Home, public: Public, *, as_root: bool = False) -> str:
         as_root: The workers stay root, since they could not reach the socket otherwise.
 
     Raises:
-        SetupError: The home's path cannot be written in a configuration.
+        SetupError: The home's path, or that of the updates, cannot be written in a configuration.
     """
     _must_be_plain(home)
+    _must_be_apart(home, public.updates_dir)
     return _TEMPLATE.format(
         user="user root;\n" if as_root else "",
         pid=home.pid_file("nginx"),
@@ -197,6 +215,7 @@ def config_text(home: Home, public: Public, *, as_root: bool = False) -> str:
         body_max=BODY_MAX_BYTES,
         page_body_max=_PAGE_BODY_MAX_BYTES,
         forwarded=_FORWARDED,
+        updates=_UPDATES.format(folder=public.updates_dir.rstrip("/")) if public.updates_dir else "",
         reasons="\n".join(f'        "~{words}" {reason};' for words, reason, _ in _CERTIFICATE_PROBLEMS),
         lines="\n".join(f'        "~{words}" "{line}";' for words, _, line in _CERTIFICATE_PROBLEMS),
         error_pages="\n".join(_error_page(number, line) for number, line in _LINES.items()),
@@ -210,6 +229,15 @@ def _must_be_plain(home: Home) -> None:
         raise SetupError(
             f"{home.web_socket}: longer than the {_SOCKET_PATH_MAX_BYTES} bytes of a socket's path"
         )
+
+
+def _must_be_apart(home: Home, updates_dir: str) -> None:
+    if not updates_dir:
+        return
+    if not _PLAIN_PATH.fullmatch(updates_dir):
+        raise SetupError(f'public.updates_dir {updates_dir}: nginx needs letters, digits and "./ @:+,=~-_"')
+    if home.folder.resolve().is_relative_to(Path(updates_dir).resolve()):
+        raise SetupError(f"public.updates_dir {updates_dir}: holds this cloud's keys; choose a folder apart")
 
 
 def _listen(public: Public) -> str:

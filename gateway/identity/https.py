@@ -97,15 +97,15 @@ def exchange(
     """
     until_s = time.monotonic() + timeout_s
     try:
-        connection = _connected(where, until_s)
-        with _secured(connection, context, where.host) as secured, _bounded(secured, until_s):
+        connection = connected(where, until_s)
+        with secured_socket(connection, context, where.host) as secured, bounded(secured, until_s):
             secured.do_handshake()
             return _ask(secured, where, request, max_bytes)
     except (OSError, http.client.HTTPException) as error:
-        raise _explained(error, where, timeout_s) from None
+        raise explained(error, where, timeout_s) from None
 
 
-def _connected(where: Place, until_s: float) -> socket.socket:
+def connected(where: Place, until_s: float) -> socket.socket:
     """Return a connection to the first address that answers; however many there are, in time."""
     problem: OSError = TimeoutError()
     for family, kind, protocol, _, address in socket.getaddrinfo(
@@ -126,7 +126,8 @@ def _connected(where: Place, until_s: float) -> socket.socket:
     raise problem
 
 
-def _secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+def secured_socket(connection: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    """Return the connection with TLS around it, before its handshake; on an error it is closed."""
     try:
         # an end without TLS's own would pass for the end of an answer that has no length
         return context.wrap_socket(
@@ -138,7 +139,7 @@ def _secured(connection: socket.socket, context: ssl.SSLContext, host: str) -> s
 
 
 @contextlib.contextmanager
-def _bounded(secured: ssl.SSLSocket, until_s: float) -> Iterator[None]:
+def bounded(secured: ssl.SSLSocket, until_s: float) -> Iterator[None]:
     """End the connection when the time is up: a time-out of the socket begins anew with each byte."""
     late = threading.Event()
 
@@ -186,7 +187,8 @@ def _ask(secured: ssl.SSLSocket, where: Place, request: Request, max_bytes: int)
     )
 
 
-def _explained(error: Exception, where: Place, timeout_s: float) -> EnrolmentError | UnreachableError:
+def explained(error: Exception, where: Place, timeout_s: float) -> EnrolmentError | UnreachableError:
+    """Return an error of a connection in words."""
     reason = (getattr(error, "reason", "") or str(error)) if isinstance(error, ssl.SSLError) else ""
     if any(alert in reason for alert in _ABOUT_US):
         code = _words(reason).removeprefix("alert ").replace(" ", "-")

@@ -37,9 +37,19 @@ class Web(Protocol):
         """Return a small answer whole."""
 
     def read(
-        self, request: WebRequest, sink: Callable[[bytes], None], *, stall_s: float, max_bytes: int
+        self,
+        request: WebRequest,
+        sink: Callable[[bytes], None],
+        *,
+        stall_s: float,
+        max_bytes: int,
+        head: Callable[[WebAnswer], None] = lambda _: None,
     ) -> WebAnswer:
-        """Hand the body of a 2xx answer to `sink` as it comes; ends when nothing comes for `stall_s`."""
+        """Hand the body of a 2xx answer to `sink` as it comes; ends when nothing comes for `stall_s`.
+
+        `head` gets status and headers before the first byte. What `head` or `sink` raises ends the
+        connection and is raised on.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +96,35 @@ class Applier(Protocol):
         self, verb: str, arguments: Mapping[str, Json], on_percent: Callable[[int], None] = lambda _: None
     ) -> Mapping[str, Json]:
         """Do one of the verbs of docs/updates.md and return its answer."""
+
+
+class Fetcher(Protocol):
+    """Downloads and verifies. Raises UpdateError."""
+
+    async def fetch(self, order: Order, on_percent: Callable[[int], None]) -> None:
+        """Have target and metadata whole in the spool; what is there already is kept when cancelled."""
+
+    async def freshen(self, order: Order) -> None:
+        """Have the newest metadata in the spool; the target must still be in them."""
+
+
+class Signer(Protocol):
+    """Our key."""
+
+    async def sign(self) -> bool | None:
+        """Return whether it signs now; None if there is no key, or none that could fail."""
+
+
+class Clock(Protocol):
+    """The times that the runner needs."""
+
+    boot_id: str
+
+    def now_s(self) -> float:
+        """Return monotonic seconds since the machine was started."""
+
+    def now_unix_s(self) -> float | None:
+        """Return the wall clock; None while it is not to be trusted."""
+
+    def minute(self) -> int | None:
+        """Return the minute of the day, local time; None while it is not to be trusted."""

@@ -57,22 +57,24 @@ class Front:
     Args:
         home: With certificates, CRL and folders as nginx wants them.
         application: What uvicorn runs.
+        updates_dir: What gateways get under /updates/.
         timeout_s: nginx' patience with slow clients; "" is what the configuration says.
     """
 
-    def __init__(self, home: Home, application: str, timeout_s: str = "") -> None:
+    def __init__(self, home: Home, application: str, timeout_s: str = "", updates_dir: str = "") -> None:
         self.home = home
         self.port = free_port()
         self.log_file = home.folder / "front.log"
         self._application = application
         self._timeout_s = timeout_s
+        self._updates_dir = updates_dir
         self._uvicorn: list[str] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         for folder in (self.home.nginx, self.home.run):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        public = Public(bind="127.0.0.1", https_port=self.port)
+        public = Public(bind="127.0.0.1", https_port=self.port, updates_dir=self._updates_dir)
         config_file = self.home.nginx / "nginx.conf"
         text = config_text(self.home, public, as_root=os.geteuid() == 0)
         if self._timeout_s:

@@ -1,0 +1,53 @@
+"""Copies what is complete to where gateways fetch it."""
+
+from pathlib import Path
+
+from ota import files, repository
+from ota.errors import OtaError
+from ota.repository import Repository
+from ota.roles import TIMESTAMP
+
+
+def publish(repo: Repository, dest: Path) -> int:
+    """Bring a folder up to date and return how many files were new.
+
+    Targets come first, then numbered metadata, and last the timestamp, which leads to all of it: whoever
+    fetches meanwhile sees the former state or the new one.
+
+    Raises:
+        OtaError: Nothing is staged, the folder is newer than we are, or it cannot be written.
+    """
+    timestamp = repo.published(TIMESTAMP)
+    if timestamp is None:
+        raise OtaError(f"{repo.folder}: nothing is staged yet; `reed-ota sign`, then `reed-ota stage`")
+    _require_older(dest, timestamp.signed.version)
+    try:
+        new = sum(_copied(path, repo.folder, dest) for path in _in_order(repo))
+        files.copy(repo.metadata / "timestamp.json", dest / "metadata" / "timestamp.json")
+    except OSError as error:
+        raise OtaError(f"{dest}: {error.strerror or error}") from None
+    return new
+
+
+def _in_order(repo: Repository) -> list[Path]:
+    targets = sorted(path for path in repo.targets.rglob("*") if path.is_file() and path.name[0] != ".")
+    numbered = [path for path in repo.metadata.glob("*.json") if path.name[0].isdigit()]
+    # a root of any number before all that it speaks for
+    return targets + sorted(numbered, key=lambda path: ("root" not in path.name, path.name))
+
+
+def _copied(path: Path, source: Path, dest: Path) -> bool:
+    to = dest / path.relative_to(source)
+    if to.exists() and to.stat().st_size == path.stat().st_size:
+        return False
+    files.copy(path, to)
+    return True
+
+
+def _require_older(dest: Path, version: int) -> None:
+    path = dest / "metadata" / "timestamp.json"
+    if path.exists() and (there := repository.read(path).signed.version) > version:
+        raise OtaError(
+            f"{dest}: is at {there}, this repository at {version}; publish from where the newest one is, or "
+            "restore it: gateways refuse what is older than what they have seen"
+        )
