@@ -12,7 +12,7 @@ import pytest
 
 from gateway.__main__ import main
 from gateway.domain.events import ShelveRequested, ValveRequested
-from gateway.domain.model import Wish
+from gateway.domain.model import Json, Wish
 from tests.fakes.gateway import LEAK, Served, served
 
 
@@ -61,6 +61,37 @@ def test_status_says_why_there_is_no_session_with_the_cloud(
     gateway.gateway.state["link"] = {"state": "down", "since_s": 90.0, "detail": detail, "denied": denied}
 
     assert words in reed("status")[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ", update os 1.4.0 downloading 40 %\n"),
+        (
+            {"state": "waiting", "waits_for": "reboot", "percent": 0, "detail": "valve main is closing"},
+            ", update os 1.4.0 waiting to reboot (valve main is closing)\n",
+        ),
+        (
+            {"state": "rolled_back", "percent": 0, "code": "unhealthy"},
+            "update os 1.4.0 rolled back (unhealthy)\n",
+        ),
+    ],
+)
+def test_status_tells_how_far_an_update_is(
+    reed: Callable[..., tuple[int, str, str]], gateway: Served, changes: dict[str, Json], words: str
+):
+    gateway.gateway.state["update"] = {**gateway.gateway.state["update"], **changes}  # type: ignore[dict-item]
+
+    assert words in reed("status")[1]
+
+
+@pytest.mark.parametrize("state", ["none", "succeeded"])
+def test_status_says_nothing_of_an_update_that_needs_nobody(
+    reed: Callable[..., tuple[int, str, str]], gateway: Served, state: str
+):
+    gateway.gateway.state["update"] = {**gateway.gateway.state["update"], "state": state}  # type: ignore[dict-item]
+
+    assert "update" not in reed("status")[1]
 
 
 @pytest.mark.parametrize("supervised", [True, False])

@@ -67,6 +67,10 @@ def text(slot: str) -> str:
     return f"[all]\ntryboot_a_b=1\nboot_partition={here}\n[tryboot]\nboot_partition={there}\n"
 
 
+_made: dict[tuple[int, tuple[tuple[str, str], ...]], bytes] = {}
+"""File systems by size and files: making them takes most of the time."""
+
+
 class Card:
     """Slot A runs and is committed; the machine is on.
 
@@ -146,7 +150,7 @@ class Card:
             ["sh", SCRIPT, *words],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
             env=self.environment() | {"CUT": cut},
             start_new_session=True,
@@ -183,7 +187,7 @@ class Card:
             "REED_REBOOT": "reboot",
             "REED_WITHOUT_DATA": str(self.folder / "without-data"),
             "REED_BOOT_LOCK": str(self.folder / "lock"),
-            "REED_VCMAILBOX_WAIT_S": "1",
+            "REED_VCMAILBOX_WAIT_S": "1" if (self.folder / "mailbox").read_text() == "hanging" else "60",
         }
 
     def _make_programs(self) -> None:
@@ -216,14 +220,20 @@ class Card:
 
     def format(self, number: int, files: dict[str, str]) -> None:
         """Make a FAT file system with these files."""
+        key = (self._sizes[number], tuple(files.items()))
+        if key not in _made:
+            _made[key] = self._make_fat(*key)
+        self.write_partition(number, _made[key])
+
+    def _make_fat(self, sectors: int, files: tuple[tuple[str, str], ...]) -> bytes:
         made = self.folder / "made.img"
         made.unlink(missing_ok=True)
-        make = ["mkfs.vfat", "-i", "12345678", "-C", made, str(self._sizes[number] // 2)]
+        make = ["mkfs.vfat", "-i", "12345678", "-C", made, str(sectors // 2)]
         subprocess.run(make, check=True, capture_output=True, env={"PATH": _path()})
-        for name, content in files.items():
+        for name, content in files:
             (self.folder / "made.txt").write_bytes(content.encode("latin-1"))
             mtools("mcopy", made, self.folder / "made.txt", f"::{name}")
-        self.write_partition(number, made.read_bytes())
+        return made.read_bytes()
 
     def read_partition(self, number: int) -> bytes:
         """Return a partition raw."""

@@ -53,6 +53,7 @@ class Machine:
     calls: list[str] = field(default_factory=list)
     boots: int = 0
     on_restart: Callable[[], None] = lambda: None
+    on_install: Callable[[], None] = lambda: None
 
     async def call(
         self, verb: str, arguments: Mapping[str, Json], on_percent: Callable[[int], None] = lambda _: None
@@ -115,6 +116,7 @@ class Machine:
             self._cut("install")
             self.versions[kind] = version
         self.half_done.discard(kind)
+        self.on_install()
 
     def _restore(self, kind: str, verb: str) -> None:
         self.half_done.discard(kind)

@@ -7,6 +7,7 @@ import pytest
 from gateway.domain.update.model import Code, Kind, Order, State, Step, Window
 from gateway.errors import StoreError, UpdateError
 from gateway.update import keep
+from gateway.update.lease import GIVEN_UP_S
 from gateway.update.mailbox import Pause
 from gateway.update.ports import Lease
 from gateway.update.record import RECORD
@@ -164,12 +165,24 @@ def test_nothing_is_installed_or_restarted_while_the_core_objects(folder: Path, 
 
 def test_without_a_daemon_things_are_fetched_but_not_installed(folder: Path):
     async def story(gateway: Gateway) -> None:
-        gateway.wants(Kind.APP, deadline_s=20_000.0)
+        gateway.wants(Kind.APP, deadline_s=GIVEN_UP_S - 60)
         gateway.daemon.dead = True
         await gateway.run()
         assert gateway.fetch.whole
         assert gateway.machine.calls == []
         assert gateway.outcome == (State.FAILED, "timeout")
+
+    told(folder, story)
+
+
+def test_a_daemon_that_does_not_come_back_is_mended_by_the_version_that_runs(folder: Path):
+    async def story(gateway: Gateway) -> None:
+        gateway.wants(Kind.APP, deadline_s=20_000.0)
+        gateway.daemon.dead = True
+        gateway.machine.on_install = lambda: setattr(gateway.daemon, "dead", False)
+        await gateway.run()
+        assert gateway.time.now_s() >= GIVEN_UP_S
+        assert gateway.outcome == (State.SUCCEEDED, "")
 
     told(folder, story)
 

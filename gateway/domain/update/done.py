@@ -110,7 +110,8 @@ def _install_failed(update: Update, event: Failed) -> Outcome:
     if event.code == Code.INTERRUPTED:
         return interrupted(update, event.detail)
     if event.passing:
-        is_lost = event.code == Code.UNREACHABLE  # it is not in the spool any more
+        # it is not in the spool any more
+        is_lost = event.code == Code.UNREACHABLE and bool(update.order.target)
         return retry(update, Step.DOWNLOAD if is_lost else Step.INSTALL, event.code, event.detail)
     if event.code in REFUSALS and "interrupted" not in update.attempts:
         return _ended(update, event)

@@ -75,12 +75,14 @@ def judge(
     """Compare with what worked before.
 
     Args:
-        before: What `baseline` returned.
+        before: What `baseline` returned; empty if the gateway did not run before: then running is enough.
         view: As GetView gives it now.
         signs: The TPM has just signed; None: nobody asked.
         configured_away: The update is a configuration: what it no longer names is not missed here
             (config.limits has judged that).
     """
+    if not before:
+        return Verdict((*_core(view),), _cloud(before, view))
     missed = [
         *_core(view),
         *(() if configured_away else _gone(before, view)),

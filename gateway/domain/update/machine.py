@@ -107,10 +107,18 @@ def _offered(last: Update | None, event: Offered, now_s: float) -> tuple[Update 
     order = event.order
     if last is not None and last.order.id == order.id:
         return last, []
-    fresh = Update(order, State.OFFERED, from_version=event.from_version, left_s=order.deadline_s, at_s=now_s)
+    first = Step.DOWNLOAD if order.target else Step.INSTALL
+    fresh = Update(
+        order,
+        State.OFFERED,
+        next=first,
+        from_version=event.from_version,
+        left_s=order.deadline_s,
+        at_s=now_s,
+    )
     if event.refuse:
         return end(fresh, State.REJECTED, event.refuse, event.detail)
-    return enter(fresh, State.ACCEPTED, AskLease(Step.DOWNLOAD))
+    return enter(fresh, State.ACCEPTED, AskLease(first))
 
 
 def _aged(update: Update, event: UpdateEvent, now_s: float) -> Update:

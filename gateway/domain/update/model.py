@@ -56,7 +56,8 @@ class Order:
     Args:
         id: Of the update, given by its source: the same id is the same update for ever.
         kind: What is replaced.
-        target: Path of the target in the signed metadata, e.g. "os/reed-1.4.0.raucb".
+        target: Path of the target in the signed metadata, e.g. "os/reed-1.4.0.raucb"; "" is the version
+            before, which this machine has kept (app and config only).
         version: That the target must have.
         source: Who is told: "cloud", "hawkbit" or "local".
         actor: Who wants it.

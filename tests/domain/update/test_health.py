@@ -248,3 +248,10 @@ def test_a_meter_that_can_no_longer_be_heard_is_missed() -> None:
 
     assert judge(baseline(view), deaf, signs=True).missed == ("meter street cannot be heard",)
     assert judge(baseline(deaf), deaf, signs=True).healthy
+
+
+def test_where_nothing_ran_before_it_is_enough_that_it_runs() -> None:
+    _, stage = before_and_after()
+
+    assert judge({}, view_of(stage), signs=None).healthy
+    assert not judge({}, {}, signs=None).healthy

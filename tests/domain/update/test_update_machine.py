@@ -383,6 +383,13 @@ def test_a_loop_is_broken_and_leaves_nothing_behind():
     assert story.outcome == (State.FAILED, "loop")
 
 
+def test_the_version_before_needs_no_download():
+    story = Story(Kind.APP, target="")
+    assert story.work == AskLease(Step.INSTALL)
+    story.granted(Step.INSTALL).happens(Failed(Code.UNREACHABLE, "?", passing=True))
+    assert story.work == AskLease(Step.INSTALL, 30.0)
+
+
 def test_a_target_that_has_left_the_spool_is_fetched_again():
     story = Story(Kind.APP).granted(Step.DOWNLOAD).happens(Done()).granted(Step.INSTALL)
     story.happens(Failed(Code.UNREACHABLE, "it has not been fetched", passing=True))

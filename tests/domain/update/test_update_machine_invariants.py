@@ -39,12 +39,12 @@ class AnyUpdate(RuleBasedStateMachine):
 
     kind: ClassVar[Kind]
 
-    @initialize(deadline_s=st.sampled_from([1000.0, 604_800.0]))
-    def begin(self, deadline_s: float) -> None:
+    @initialize(deadline_s=st.sampled_from([1000.0, 604_800.0]), path=st.sampled_from(["x/2", ""]))
+    def begin(self, deadline_s: float, path: str) -> None:
         self.now_s = 10.0
         self.update: Update | None = None
         self.was_healthy = self.committing = False
-        self.happens(Offered(Order("u", self.kind, "x/2", "2", deadline_s=deadline_s), from_version="1"))
+        self.happens(Offered(Order("u", self.kind, path, "2", deadline_s=deadline_s), from_version="1"))
 
     def happens(self, event: UpdateEvent, after_s: float = 1.0) -> list[UpdateCommand]:
         self.now_s += after_s

@@ -1,0 +1,1 @@
+"""`reed-gateway update`: what people, and systemd, do with updates."""
