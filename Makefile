@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: help demo test system-test daemon-test deb vm-test check bench fuzz format clean
+.PHONY: help demo test system-test daemon-test ota-test deb image bundle vm-test check bench fuzz format clean
 
 help:
 	@echo "make demo    the simulated building, a real cloud, the gateway, a live view (DEMO=script: by itself)"
@@ -10,7 +10,10 @@ help:
 	@echo "make system-test  what needs Debian 13: TPM, brokers, enrolment to denial (as root, for its tree)"
 	@echo "make daemon-test  power cuts, crashes, full disks, wrong clocks: the installed daemon (as root)"
 	@echo "make deb     both packages for Debian 13 into dist/, built twice and compared (as root)"
+	@echo "make image   the A/B disk image for a Raspberry Pi, and what a bundle is made of, into dist/ (as root)"
+	@echo "make bundle  a signed update of the whole system from that image (as root)"
 	@echo "make vm-test stories on a virtual Raspberry Pi (QEMU; the first time as root, for its disk)"
+	@echo "make ota-test updates of the whole system on a machine with two slots: good, broken, power cuts (as root)"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make bench   the numbers of docs/performance.md"
 	@echo "make fuzz    coverage-guided fuzzing of sensor decoders and enrolment bodies (FUZZ_S seconds each, default 60)"
@@ -37,9 +40,31 @@ deb:
 	@./bootstrap run,system
 	@$(PY) -m tests.system.harness.package dist
 
+# ARCH: arm64 (a Raspberry Pi) or amd64 (QEMU); VERSION, KEYRING, TUF_ROOT, MIRROR: docs/updates.md
+ARCH ?= arm64
+export MIRROR
+newest_deb = $$(ls -t dist/reed-gateway_*_all.deb | head -n 1)
+
+image:
+	@./bootstrap run,system,image
+	@ls dist/reed-gateway_*_all.deb >/dev/null 2>&1 || $(MAKE) --no-print-directory deb
+	@ota/image/$(if $(CHECK),check,build) $(ARCH) --package "$(newest_deb)" --output dist/image-$(ARCH) \
+		$(if $(VERSION),--version $(VERSION)) $(if $(KEYRING),--keyring $(KEYRING)) $(if $(TUF_ROOT),--tuf-root $(TUF_ROOT))
+
+# CERT and KEY of the signer, KEYRING of the gateways: docs/updates.md
+bundle:
+	@ota/bundle dist/image-$(ARCH) --cert "$(CERT)" --key "$(KEY)" --keyring "$(KEYRING)" \
+		--output "dist/reed-$(ARCH)-$$(cat dist/image-$(ARCH)/version).raucb"
+
 vm-test:
 	@./bootstrap run,test,vm
 	@$(PY) -m pytest tests/vm -n 2 --dist loadfile -p no:cacheprovider --timeout=900 --durations=5
+
+# REED_OTA_CUTS: how many power cuts; ONLY: an expression for pytest -k
+ota-test:
+	@./bootstrap run,cloud,test,system,vm,image,ota
+	@REED_OTA_TEST=1 $(PY) -m pytest tests/ota -n 2 --dist worksteal -p no:cacheprovider --timeout=3600 \
+		--durations=10 $(if $(ONLY),-k "$(ONLY)")
 
 check:
 	@./bootstrap run,check,test

@@ -1,6 +1,8 @@
 """`make bench`: all figures of docs/performance.md in one run.
 
-python -m benchmarks [NAME ...]      NAME: a module of this folder; all by default
+python -m benchmarks [NAME ...]      NAME: a module of this folder; all of ALL by default
+
+`peers` is run when it is named: it needs root, and a network the first time.
 """
 
 import importlib
@@ -27,14 +29,15 @@ ALL = (
     "deny",
     "handshake",
 )
+NAMED = ("peers",)
 
 
 def main() -> int:
     """Print the table as it grows; misses do not fail the run, docs/performance.md explains them."""
     chosen = sys.argv[1:] or ALL
-    unknown = [name for name in chosen if name not in ALL]
+    unknown = [name for name in chosen if name not in (*ALL, *NAMED)]
     if unknown:
-        print(f"unknown: {', '.join(unknown)}; there are: {', '.join(ALL)}", file=sys.stderr)
+        print(f"unknown: {', '.join(unknown)}; there are: {', '.join((*ALL, *NAMED))}", file=sys.stderr)
         return 64
     versions = f"{ssl.OPENSSL_VERSION}, SQLite {sqlite3.sqlite_version}"
     print(f"{_machine()}; Python {platform.python_version()}, {versions}")

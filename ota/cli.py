@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from ota import (
@@ -12,6 +13,7 @@ from ota import (
     exporting,
     founding,
     keys,
+    lock,
     publishing,
     releasing,
     rotating,
@@ -30,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     given = arguments.parser().parse_args(argv)
     try:
-        _COMMANDS[given.command](given)
+        with lock.alone(given.repo) if given.command in _ALONE else nullcontext():
+            _COMMANDS[given.command](given)
     except OtaError as error:
         print(f"reed-ota: {error}", file=sys.stderr)
         return _TROUBLE
@@ -86,7 +89,7 @@ def _sign_and_say(
 
 def _sign_file(given: argparse.Namespace) -> None:
     for line in showing.metadata(given.file):
-        print(line)
+        print(showing.plain(line))
     key_id = signing.sign_file(given.file, given.key, _passphrase(given))
     print(f"{given.file}: signed with {key_id[:12]}")
 
@@ -131,7 +134,7 @@ def _publish(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace) -> None:
     found = checking.check(given.folder, root=given.root, warn_days=given.warn_days)
     for line in showing.found(found):
-        print(line)
+        print(showing.plain(line))
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
@@ -146,7 +149,7 @@ def _show(given: argparse.Namespace) -> None:
         showing.metadata(given.repo) if given.repo.is_file() else showing.repository(Repository(given.repo))
     )
     for line in lines:
-        print(line)
+        print(showing.plain(line))
 
 
 def _release(given: argparse.Namespace) -> None:
@@ -188,3 +191,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "show": _show,
     "release": _release,
 }
+_ALONE = frozenset(
+    {"add", "remove", "sign", "join", "renew", "rotate", "stage", "refresh", "publish", "export"}
+)
+"""They change a repository, from beginning to end; a release does so once its file is built."""

@@ -41,6 +41,8 @@ def found(folder: Path, passphrase: Passphrase, plan: Plan) -> Repository:
     if not 1 <= plan.threshold <= count:
         raise OtaError(f"{plan.threshold} of {count} root keys cannot be; choose another threshold")
     publics = [keys.read_public(path) for path in plan.root_public]
+    if len({key.keyid for key in publics}) < len(publics):
+        raise OtaError("--root-public names a key twice; each of the people has one of his own")
     secret = None if plan.test else passphrase
     if secret is not None:
         secret.new("the new keys")

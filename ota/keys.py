@@ -1,5 +1,6 @@
 """Key pairs on disk: NAME.pem (PKCS #8, encrypted) and NAME.pub (as it stands in metadata). Ed25519."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from ota import files
@@ -54,9 +56,23 @@ def read_public(path: Path) -> Key:
     """Return the key in NAME.pub. Raises OtaError."""
     try:
         said = json.loads(files.read(path))
-        return Key.from_dict(said.pop("keyid"), said)
+        key = Key.from_dict(said.pop("keyid"), said)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise OtaError(f"{path}: is no public key made by `reed-ota key`") from None
+    require_own_id(key, path)
+    return key
+
+
+def require_own_id(key: Key, path: Path) -> None:
+    """Raise OtaError unless the id is the digest of the key.
+
+    People compare ids before they sign; python-tuf takes any. Facts: securesystemslib 1.2,
+    `compute_default_keyid`.
+    """
+    content = {"keytype": key.keytype, "scheme": key.scheme, "keyval": key.keyval}
+    digest = hashlib.sha256(str(encode_canonical(content)).encode()).hexdigest()
+    if key.keyid != digest:
+        raise OtaError(f"{path}: calls a key {key.keyid[:12]!a} that is {digest[:12]}; somebody changed it")
 
 
 def signers(folders: Iterable[Path], key_ids: Iterable[str], passphrase: Passphrase) -> list[CryptoSigner]:

@@ -15,6 +15,7 @@ from ota.errors import OtaError
 
 ENVIRONMENT = "REED_OTA_PASSPHRASE"
 REFRESH_ENVIRONMENT = "REED_OTA_REFRESH_PASSPHRASE"
+ENVIRONMENTS = frozenset({ENVIRONMENT, REFRESH_ENVIRONMENT})
 LEAST = 20
 """Characters of a new one: PKCS #8 slows guessing down only a little."""
 

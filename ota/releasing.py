@@ -1,5 +1,6 @@
 """One command for a release: build, add, sign, stage, check, and perhaps publish."""
 
+import os
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ from pathlib import Path
 from ota import adding, checking, files, publishing, sealing, signing
 from ota.adding import Release
 from ota.errors import OtaError
-from ota.passphrase import Passphrase
+from ota.lock import alone
+from ota.passphrase import ENVIRONMENTS, Passphrase
 from ota.repository import Repository
 
 
@@ -23,7 +25,9 @@ def build(command: str, version: str, to: Path) -> None:
         words = [
             word.replace("{version}", version).replace("{file}", str(to)) for word in shlex.split(command)
         ]
-        done = subprocess.run(words, check=False)  # noqa: S603  # the operator's own
+        # what builds has no business with our keys
+        environment = {key: value for key, value in os.environ.items() if key not in ENVIRONMENTS}
+        done = subprocess.run(words, check=False, env=environment)  # noqa: S603  # the operator's own
     except ValueError as error:
         raise OtaError(f"--build {command!r} cannot be read: {error}") from None
     except (OSError, IndexError) as error:
@@ -68,6 +72,11 @@ def release(repo: Repository, wanted: Release, way: Way, tell: Callable[[str], N
         wanted.file.parent.mkdir(parents=True, exist_ok=True)
         build(way.command, wanted.version, wanted.file)
         tell(f"built {wanted.file}")
+    with alone(repo.folder):
+        _release(repo, wanted, way, tell)
+
+
+def _release(repo: Repository, wanted: Release, way: Way, tell: Callable[[str], None]) -> None:
     path = adding.add(repo, wanted)
     tell(f"added {path}")
     for role, lacking in signing.sign(repo, way.folders, way.passphrase, [wanted.kind]).items():

@@ -19,7 +19,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization.json import JSONSerializer
 
-from ota import files
+from ota import files, keys
 from ota.errors import OtaError
 from ota.roles import DAYS, KINDS, ROOT, TARGETS, TIMESTAMP, delegator
 
@@ -87,10 +87,9 @@ class Repository:
 
     def begin_draft(self, role: str) -> Metadata[Any]:
         """Return metadata to change: the next version, without signatures."""
-        found = self.draft(role)
-        if found is None:
-            found = self.latest(role)
-            found.signed.version += 1
+        found = self.latest(role)
+        if (former := self.published(role)) is not None:
+            found.signed.version = former.signed.version + 1
         found.signatures.clear()
         found.signed.expires = self.expiry(role)
         return found
@@ -102,9 +101,10 @@ class Repository:
     def complete(self, role: str, metadata: Metadata[Any]) -> None:
         """Add to what is complete; a number is used once."""
         path = self.metadata / f"{metadata.signed.version}.{role}.json"
-        if path.exists():
+        if not path.exists():
+            files.write(path, text(metadata))
+        elif read(path).signed_bytes != metadata.signed_bytes:  # else it was cut off right here
             raise OtaError(f"{path}: is there already; a number is never used twice")
-        files.write(path, text(metadata))
         (self.drafts / f"{role}.json").unlink(missing_ok=True)
 
     def key_ids(self, role: str) -> list[str]:
@@ -118,11 +118,15 @@ class Repository:
 
 
 def read(path: Path) -> Metadata[Any]:
-    """Return the metadata in a file. Raises OtaError."""
+    """Return the metadata in a file. Raises OtaError if they are none, or call a key by another's id."""
     try:
-        return Metadata.from_bytes(files.read(path))
+        found: Metadata[Any] = Metadata.from_bytes(files.read(path))
     except RepositoryError:
         raise OtaError(f"{path}: is no metadata") from None
+    described = getattr(found.signed, "delegations", None) or found.signed
+    for key in getattr(described, "keys", {}).values():
+        keys.require_own_id(key, path)
+    return found
 
 
 def text(metadata: Metadata[Any]) -> bytes:

@@ -48,6 +48,7 @@ def seal(
     Raises:
         OtaError: A key is missing, or not that which the root names.
     """
+    _require_speakers(repo, {})
     snapshot = _snapshot(repo, passphrase, days, renew=renew or days is not None)
     former = repo.published(TIMESTAMP)
     timestamp = Timestamp(
@@ -58,6 +59,21 @@ def seal(
     signed = _signed(repo, TIMESTAMP, timestamp, passphrase)
     files.write(repo.metadata / "timestamp.json", repository.text(signed))
     return snapshot, signed
+
+
+def require_sealed(repo: Repository) -> None:
+    """Raise OtaError unless snapshot and timestamp stand for all that is complete."""
+    snapshot, timestamp = repo.published(SNAPSHOT), repo.published(TIMESTAMP)
+    is_sealed = (
+        snapshot is not None
+        and timestamp is not None
+        and snapshot.signed.meta == {f"{role}.json": _file(repo, role) for role in (TARGETS, *KINDS)}
+        and timestamp.signed.snapshot_meta == _file(repo, SNAPSHOT)
+        and _counts(repo, snapshot)
+        and _counts(repo, timestamp)
+    )
+    if not is_sealed:
+        raise OtaError(f"{repo.folder}: was staged in part only; `reed-ota stage` again")
 
 
 def refresh(repo: Repository, passphrase: Passphrase) -> None:
@@ -94,9 +110,10 @@ def _file(repo: Repository, role: str) -> MetaFile:
 
 
 def _counts(repo: Repository, snapshot: Metadata[Any]) -> bool:
-    """Return whether the present root knows who signed it."""
+    """Return whether enough of those whom the present root names have signed it."""
     root = repository.read(repo.published_file(ROOT)).signed
-    return bool(root.get_verification_result(SNAPSHOT, snapshot.signed_bytes, snapshot.signatures))
+    role = snapshot.signed.type
+    return bool(root.get_verification_result(role, snapshot.signed_bytes, snapshot.signatures))
 
 
 def _signed(
@@ -112,15 +129,19 @@ def _signed(
         raise OtaError(f"{repo.keys}: has no key that the root names for {role}")
     for signer in signers:
         metadata.sign(signer, append=True)
+    if not _counts(repo, metadata):
+        threshold = root.signed.get_delegated_role(role).threshold
+        raise OtaError(f"{repo.keys}: has {len(signers)} of the {threshold} keys that {role} needs")
     return metadata
 
 
 def _require_speakers(repo: Repository, drafted: dict[str, Metadata[Any]]) -> None:
-    """Raise OtaError if a role that stays as it is would no longer count under what is drafted."""
+    """Raise OtaError if what is complete would not count under what is drafted, or is complete."""
     for role in (TARGETS, *KINDS):
         speaker = delegator(role)
-        if speaker in drafted and role not in drafted:
-            kept = repo.latest(role)
-            found = drafted[speaker].signed.get_verification_result(role, kept.signed_bytes, kept.signatures)
+        speaks = drafted.get(speaker) or repo.published(speaker)
+        kept = repo.published(role) if role not in drafted else None
+        if speaks is not None and kept is not None:
+            found = speaks.signed.get_verification_result(role, kept.signed_bytes, kept.signatures)
             if not found:
                 raise OtaError(f"the new {speaker} names other keys for {role}; `reed-ota renew {role}`, too")

@@ -59,6 +59,11 @@ def metadata(path: Path) -> Iterator[str]:
         yield f"  snapshot {signed.snapshot_meta.version}"
 
 
+def plain(line: str) -> str:
+    """Return a line that does nothing to a terminal, whoever has written what is shown."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+
+
 def _target(path: str, info: TargetFile) -> str:
     custom = info.custom or {}
     said = " ".join(f"{key}={value}" for key, value in custom.items() if key not in ("kind", "version"))

@@ -81,6 +81,8 @@ _UPDATES: Final = """
             if ($ssl_client_verify != SUCCESS) {{
                 return 403 "updates are for enrolled gateways; show a certificate of this authority\\n";
             }}
+            # the folder of the repository itself, given by mistake, has keys and drafts, too
+            if ($uri !~ "^/updates/(metadata|targets/.+)/[^./][^/]*$") {{ return 404; }}
             add_header Cache-Control no-cache;
             sendfile on;
             max_ranges 1;

@@ -7,6 +7,7 @@ after a package was exchanged under its feet is imported here; the rest only whe
 import logging
 import os
 import pwd
+import signal
 import socket
 import struct
 import tomllib
@@ -25,7 +26,7 @@ from gateway.update.apply.config_file import ConfigFile
 from gateway.update.apply.guard import DeadMan
 from gateway.update.apply.pending import Trial
 from gateway.update.apply.ports import Kind, Trust
-from gateway.update.apply.protocol import Answers, read_request
+from gateway.update.apply.protocol import Answers, Request, read_request
 from gateway.update.apply.serve import Applier, Surroundings
 from gateway.update.apply.system import System
 from gateway.update.config import Config as UpdateConfig
@@ -42,6 +43,7 @@ _LONGER_S = 600.0
 """The guard waits this much longer than the health gate."""
 _MAX_BYTES = 1 << 20
 _LEASE_S = 5.0
+_REQUEST_S = 30.0
 _REBOOT_S = 60.0
 
 
@@ -57,7 +59,7 @@ def answer(given: BinaryIO, wanted: BinaryIO, guard_s: float | None = None) -> i
     answers = Answers(wanted)
     try:
         peer = _peer(given.fileno())
-        request = read_request(given)
+        request = _request(given)
         answers.ok(_applier(peer, guard_s).do(request, answers.percent))
     except UpdateError as error:
         _log.warning("refused: %s: %s", error.code, error)
@@ -72,6 +74,20 @@ def answer(given: BinaryIO, wanted: BinaryIO, guard_s: float | None = None) -> i
     return 0
 
 
+def _request(given: BinaryIO) -> Request:
+    """Return the request. Raises UpdateError if none comes: few may be connected at a time."""
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise UpdateError(Code.INVALID, f"no request came within {_REQUEST_S:g} s")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, _REQUEST_S)
+    try:
+        return read_request(given)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _applier(peer: str, guard_s: float | None) -> Applier:
     home = files.folder(HOME)
     settings = _settings()
@@ -82,7 +98,9 @@ def _applier(peer: str, guard_s: float | None) -> Applier:
         "app": App(home, trial, guard),
         "config": ConfigFile(CONFIG, home, trial, guard, _action),
     }
-    around = Surroundings(peer, frozenset(settings.allow), _objections, _reboot, SPOOL / "targets")
+    gateway_id = str(_table("gateway").get("id", ""))
+    allowed = frozenset(settings.allow)
+    around = Surroundings(peer, allowed, _objections, _reboot, SPOOL / "targets", gateway_id)
     return Applier(home, lambda: _trust(home), kinds, around)
 
 

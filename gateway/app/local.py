@@ -102,7 +102,7 @@ class Local:
         return self._desk.known()
 
     def report_update(self, report: Mapping[str, Json], on_disk: Callable[[], None]) -> None:
-        """Take how far an update has come; call back once that is on disk."""
+        """Take how far an update has come; call back once that is on disk. Raises ControlError (Busy)."""
         self._desk.report(report, on_disk)
 
     def emit(self, event: Event) -> None:

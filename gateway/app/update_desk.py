@@ -15,15 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from gateway.app.update_order import Orders, text
+from gateway.app.update_order import Orders, is_sound, text
 from gateway.domain.commands import AnswerRequest, Command, Publish, Record, Remember
 from gateway.domain.core import Core
-from gateway.domain.disruption import undelivered
+from gateway.domain.disruption import GONE_S, undelivered
 from gateway.domain.events import UpdateReported
 from gateway.domain.model import Actor, ActorKind, Channel, Json, Request
 from gateway.domain.ports import Emit
 from gateway.domain.update.asked import UpdateAsked, UpdateOrdered
 from gateway.domain.update.words import State, Step
+from gateway.errors import ControlError
+from gateway.link.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,9 @@ NUDGE = "update.nudge"
 
 TELL_EVERY_PERCENT = 10
 """Progress within a state makes a message this often; the view has all of it."""
+
+TOLD_AT_ONCE, TOLD_PER_S = 60, 1 / 60
+"""Messages: more than an update needs; a runner that goes round in circles floods neither disk nor cloud."""
 
 _REPORT = "update/report"
 _TOLD = ("update_id", "state", "code", "detail", "waits_for")
@@ -76,15 +81,16 @@ class UpdateDesk:
         self._execute, self._emit, self._folder = execute, emit, folder
         self._orders = Orders(disk.remember)
         self._report: dict[str, Json] = {}
-        self._told_percent = 0
+        self._told: dict[str, Json] = {}
+        self._pace = Pace(TOLD_PER_S, TOLD_AT_ONCE)
         self._undelivered_since_s: float | None = None
 
     def recall(self, memory: Mapping[str, Json]) -> None:
         """Take over what was remembered; what has come since stands."""
         self._orders.recall(memory)
         report = memory.get(_REPORT)
-        if isinstance(report, dict) and not self._report:
-            self._report = report
+        if isinstance(report, dict) and is_sound(report) and not self._report:
+            self._report = self._told = report
 
     # --- the cloud ----------------------------------------------------------------------------------
 
@@ -131,7 +137,7 @@ class UpdateDesk:
         now_s = time.monotonic()
         waits = self._core.disruption(now_s, step)
         if step is not Step.DOWNLOAD:
-            waits += undelivered(self._queued_alarms(), gone_s=gone_s, waited_s=self._waited_s(now_s))
+            waits += undelivered(self._queued_alarms(), gone_s=gone_s, waited_s=self._waited_s(now_s, gone_s))
         if waits:
             return {"granted": False, "reasons": [*waits], "valid_for_s": 0.0}
         valid_s = self._core.lease.grant(step, now_s)
@@ -147,27 +153,41 @@ class UpdateDesk:
         }
 
     def report(self, report: Mapping[str, Json], on_disk: Callable[[], None]) -> None:
-        """Take the runner's word; call back once it is on disk. What is known already makes no message."""
-        before, self._report = self._report, {**report}
-        state, percent = text(report, "state"), report.get("percent")
-        percent = percent if isinstance(percent, int) else 0
+        """Take the runner's word; call back once it is on disk. What is known already makes no message.
+
+        Raises:
+            ControlError: "Busy": too many updates have come to their ends; tell it again later.
+        """
+        state, told = text(report, "state"), self._told
+        is_news = any(told.get(key) != report.get(key) for key in _TOLD) or _has_come_far(told, report)
+        may_tell = is_news and self._may_tell()
+        if is_news and not may_tell and State(state).final:
+            raise ControlError("Busy", "too many updates have ended; say it again in a minute")
+        self._report = {**report}
         if State(state).final:  # also one that is known: it may have been ordered again
             self._orders.forget(text(report, "update_id"))
-        is_news = any(before.get(key) != report.get(key) for key in _TOLD)
-        if not is_news and abs(percent - self._told_percent) < TELL_EVERY_PERCENT:
+        if not may_tell:
             self._disk.when_settled(on_disk)
             return
-        self._told_percent = percent
+        self._told = self._report
         self._disk.remember(Remember(_REPORT, self._report))
         self._publish(Publish(Channel.EVENT, "update", self._report), on_disk)
-        if (before.get("update_id"), before.get("state")) == (report.get("update_id"), state):
-            return
+        if (told.get("update_id"), told.get("state")) != (report.get("update_id"), state):
+            self._entered(State(state), report)
+
+    def _entered(self, state: State, report: Mapping[str, Json]) -> None:
         self._record(report)
         self._emit(
             UpdateReported(text(report, "kind"), text(report, "version"), state, text(report, "detail"))
         )
-        if State(state).final and state != State.REJECTED:  # which may be the second of two: one goes on
+        if state.final and state is not State.REJECTED:  # which may be the second of two: one goes on
             self._core.lease.end()
+
+    def _may_tell(self) -> bool:
+        if not self._pace.allowance(time.monotonic()):
+            return False
+        self._pace.spend(1)
+        return True
 
     def _record(self, report: Mapping[str, Json]) -> None:
         update_id, source = text(report, "update_id"), text(report, "source")
@@ -183,6 +203,7 @@ class UpdateDesk:
 
     def view(self) -> dict[str, Json]:
         """Return how far the last update has come; `state` is "none" if there never was one."""
+        self._waited_s(time.monotonic())
         order, report = self._orders.order, self._report
         if order is not None and order["update_id"] != report.get("update_id"):
             report = {**order, "state": State.OFFERED.value}
@@ -205,13 +226,19 @@ class UpdateDesk:
         waiting = queued.get("alarm") if isinstance(queued, dict) else 0
         return waiting if isinstance(waiting, int) else 0
 
-    def _waited_s(self, now_s: float) -> float:
-        """Return for how long alarms have been waiting whenever somebody asked."""
-        if not self._queued_alarms():
+    def _waited_s(self, now_s: float, gone_s: float | None = 0.0) -> float:
+        """Return for how long alarms have been waiting whenever somebody looked and there was a cloud."""
+        if not self._queued_alarms() or gone_s is None or gone_s >= GONE_S:
             self._undelivered_since_s = None
         elif self._undelivered_since_s is None:
             self._undelivered_since_s = now_s
         return 0.0 if self._undelivered_since_s is None else now_s - self._undelivered_since_s
+
+
+def _has_come_far(told: Mapping[str, Json], report: Mapping[str, Json]) -> bool:
+    before, now = told.get("percent"), report.get("percent")
+    far = (now if isinstance(now, int) else 0) - (before if isinstance(before, int) else 0)
+    return abs(far) >= TELL_EVERY_PERCENT
 
 
 def _write(path: Path) -> None:

@@ -14,7 +14,6 @@ from gateway.update.ports import Lease
 _ANSWER_S = 15.0
 """A report waits for the disk up to 10 s, and says so."""
 _MOST_WORDS, _MOST_TEXT = 200, 4000
-_DEADLINE_S = 7 * 86_400.0
 
 
 class ControlGuard:
@@ -52,17 +51,23 @@ class ControlGuard:
 
 
 class CloudSource:
-    """What the cloud wants, as the daemon has heard and verified it."""
+    """What the cloud wants, as the daemon has heard and verified it.
+
+    Args:
+        guard: The daemon.
+        deadline_s: Of an order that leaves that to the configuration.
+    """
 
     name = "cloud"
 
-    def __init__(self, guard: ControlGuard) -> None:
+    def __init__(self, guard: ControlGuard, deadline_s: float = 7 * 86_400.0) -> None:
         self._guard = guard
+        self._deadline_s = deadline_s
 
     async def order(self) -> Order | None:
         """Return what is wanted now. Raises UpdateError."""
         wanted = (await self._asked()).get("order")
-        return parse_order(wanted, self.name) if isinstance(wanted, dict) else None
+        return parse_order(wanted, self.name, self._deadline_s) if isinstance(wanted, dict) else None
 
     async def cancelled(self, order_id: str) -> bool:
         """Return whether this is no longer wanted. Raises UpdateError."""
@@ -102,7 +107,7 @@ def as_json(update: Update) -> dict[str, Json]:
     }
 
 
-def parse_order(said: Mapping[str, Any], source: str) -> Order:
+def parse_order(said: Mapping[str, Any], source: str, deadline_s: float) -> Order:
     """Return an order as the daemon tells it. Raises UpdateError (INVALID) if it is none."""
     try:
         window = said.get("window")
@@ -114,10 +119,10 @@ def parse_order(said: Mapping[str, Any], source: str) -> Order:
             source=source,
             actor=str(said.get("actor") or ""),
             window=Window(int(window["from_min"]), int(window["until_min"])) if window else None,
-            deadline_s=float(said.get("deadline_s") or _DEADLINE_S),
+            deadline_s=float(said.get("deadline_s") or deadline_s),
             downgrade=said.get("downgrade") is True,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UpdateError(Code.INVALID, f"the order cannot be understood: {error}") from None
 
 

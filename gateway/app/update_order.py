@@ -6,6 +6,7 @@ from gateway.domain.commands import Remember
 from gateway.domain.model import Json
 from gateway.domain.update.asked import UpdateAsked, UpdateOrdered, as_json
 from gateway.domain.update.model import Order
+from gateway.domain.update.words import Kind, State
 
 KEPT_WITHDRAWALS = 20
 """A withdrawal may overtake its order, and the runner may not be there to hear of it."""
@@ -35,7 +36,7 @@ class Orders:
         if isinstance(cancelled, list):
             known = [each for each in map(str, cancelled) if each not in self.cancelled]
             self.cancelled = [*known, *self.cancelled][-KEPT_WITHDRAWALS:]
-        if self.order is None and isinstance(order, dict) and text(order, "update_id"):
+        if self.order is None and isinstance(order, dict) and _is_whole(order):
             self.order = None if order["update_id"] in self.cancelled else order
 
     def refusal(self, asked: UpdateAsked) -> tuple[str, str] | None:
@@ -81,6 +82,16 @@ def text(table: Mapping[str, Json], key: str) -> str:
     """Return a word of a report or an order, "" if there is none."""
     value = table.get(key)
     return value if isinstance(value, str) else ""
+
+
+def is_sound(report: Mapping[str, Json]) -> bool:
+    """Tell whether a remembered report can be shown; another version of the daemon may have written it."""
+    percent = report.get("percent", 0)
+    return text(report, "state") in set(State) and isinstance(percent, int) and 0 <= percent <= 100  # noqa: PLR2004
+
+
+def _is_whole(order: Mapping[str, Json]) -> bool:
+    return all(text(order, key) for key in ("update_id", "version")) and text(order, "kind") in set(Kind)
 
 
 def _essence(order: Mapping[str, Json]) -> tuple[Json, ...]:

@@ -1,12 +1,18 @@
 """Puts the runner of updates together for a real gateway: a process of its own, not the daemon."""
 
 import asyncio
+import contextlib
+import importlib
 import logging
+import pkgutil
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+import gateway.control
+import gateway.identity
+import gateway.update
 from gateway import __version__
 from gateway.app.clock import WallClock, boot_id, not_before_unix_s
 from gateway.app.update_guard import CloudSource, ControlGuard
@@ -85,6 +91,8 @@ class KnownApplier:
         self, verb: str, arguments: Mapping[str, Json], on_percent: Callable[[int], None] = lambda _: None
     ) -> Mapping[str, Json]:
         """Do one of its verbs. Raises UpdateError."""
+        if verb == "install" and arguments.get("kind") == Kind.APP.value:
+            await asyncio.to_thread(_load_all)
         answer = await self._client.call(verb, arguments, on_percent)
         if verb == "state":
             self._state = answer
@@ -130,7 +138,7 @@ class Assembly:
     def parts(self) -> Parts:
         """Return what a runner is made of. Raises StoreError."""
         update = self._config.update
-        sources: list[Source] = [CloudSource(self._guard), LocalSource(self.mailbox)]
+        sources: list[Source] = [CloudSource(self._guard, update.deadline_s), LocalSource(self.mailbox)]
         guard: Guard = self._guard
         if self.hawkbit is not None:
             sources.append(self.hawkbit)
@@ -225,3 +233,11 @@ class Assembly:
         except StoreError:
             ended = []
         return ended if present is None else [*ended, present]
+
+
+def _load_all() -> None:
+    """Load what we may still need: our own files are about to be exchanged for another version's."""
+    for package in (gateway.update, gateway.identity, gateway.control):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            with contextlib.suppress(ImportError):  # of hardware that this machine has not
+                importlib.import_module(module.name)

@@ -1,6 +1,7 @@
 """What no single table can know: names that must exist, lines used twice, numbers that must fit together."""
 
 import itertools
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -96,8 +97,11 @@ def _used_channels(tables: Table) -> Iterator[tuple[str, str]]:
 def devices(reader: Reader, parts: Parts) -> None:
     """Note devices that two tables want for themselves, and inputs that a converter does not have."""
     users: dict[str, str] = {}
-    found = [(f"serial.{name}", str(port.device)) for name, port in parts.serial.items()]
-    found += [(f"adc.{name}", adc.place) for name, adc in parts.adc.items()]
+    found = [(f"serial.{name}", os.path.realpath(port.device)) for name, port in parts.serial.items()]
+    found += [
+        (f"adc.{name}", adc.place.replace(str(adc.device), os.path.realpath(adc.device), 1))
+        for name, adc in parts.adc.items()
+    ]
     for where, device in found:
         if device in users:
             reader.add(f"{where}.device", f"{device} is already used by {users[device]}")

@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.config import lowering
+from gateway.config import alias, lowering
 from gateway.config.lowering import Judge
 from gateway.config.model import Config, SensorConfig
-from gateway.config.protected import HARMLESS, JUDGED, WIRED
+from gateway.config.protected import HARMLESS, JUDGED, NAME, WIRED
 from gateway.link.config import Config as LinkConfig
 
 TABLES: Final = ("gateway", "bluetooth", "store", "control", "identity", "update", "indicator")
@@ -21,6 +21,9 @@ TABLES: Final = ("gateway", "bluetooth", "store", "control", "identity", "update
 
 _SITE: Final = (("sensor", "sensors"), ("zone", "zones"), ("meter", "meters"), ("flow_rule", "flow_rules"))
 _LINES: Final = (("valve", "valves"), ("meter", "meters"), ("serial", "serial"), ("adc", "adc"))
+
+MOST_THINGS: Final = 500
+"""Sensors, zones, rules… each: more than a large building has, few enough to be judged in no time."""
 
 OF_EVERY_SENSOR: Final[Mapping[str, Judge]] = {"every_s": lowering.at_most(5.0)}
 """Keys of sensor drivers that are no wiring; all others are how a sensor is connected, and stay."""
@@ -33,7 +36,7 @@ def lowered(old: Config, new: Config) -> list[str]:
         old: In force.
         new: Valid; read as if it lay in the folder of `old`.
     """
-    return [*_tables(old, new), *_site(old, new)]
+    return [*_tables(old, new), *_site(old, new), *sorted(alias.lines(old, new))]
 
 
 def _tables(old: Config, new: Config) -> Iterator[str]:
@@ -68,6 +71,7 @@ def _site(old: Config, new: Config) -> Iterator[str]:
         yield f"button.{name}: added; it could hold a valve open"
     for name in old.sensors.keys() & new.sensors.keys():
         yield from _connected(f"sensor.{name}", old.sensors[name], new.sensors[name])
+    yield from _quorums(old, new)
 
 
 def _all(key: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:
@@ -75,6 +79,12 @@ def _all(key: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iter
     for name in old:
         if name not in new:
             yield f"{key}.{name}: removed"
+    if len(new) > max(len(old), MOST_THINGS):
+        yield f"{key}: {len(new)} of them; at most {MOST_THINGS} from afar"
+    for name in new.keys() - old.keys():
+        problem = NAME("", getattr(new[name], "name", ""))
+        if problem:
+            yield f"{key}.{name}.name: {problem}"
     yield from _both(key, old, new)
 
 
@@ -82,6 +92,16 @@ def _both(key: str, old: Mapping[str, object], new: Mapping[str, object]) -> Ite
     for name, table in old.items():
         if name in new:
             yield from _compared(f"{key}.{name}", table, new[name])
+
+
+def _quorums(old: Config, new: Config) -> Iterator[str]:
+    """With a healthy sensor more, one in trouble no longer makes a single wet one enough."""
+    for name, zone in old.site.zones.items():
+        after = new.site.zones.get(name)
+        if after is not None and after.quorum > 1:
+            more = sorted(set(after.sensors) - set(zone.sensors))
+            if more:
+                yield f"zone.{name}.sensors: with {', '.join(more)}, and a quorum of {after.quorum}"
 
 
 def _connected(where: str, old: SensorConfig, new: SensorConfig) -> Iterator[str]:

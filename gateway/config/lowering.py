@@ -67,12 +67,17 @@ def at_least(bound: float) -> Judge:
     return judge
 
 
-def by_at_most(factor: float) -> Judge:
-    """A number may rise by a factor, seen from what is in force."""
+def within(least: float, most: float) -> Judge:
+    """A number may move between both bounds: the other end floods with alarms, wears out or locks out.
+
+    What one key has switched off (None) may come with any value between them.
+    """
+    falls, rises = at_least(least), at_most(most)
 
     def judge(old: Value, new: Value) -> str:
-        most = factor * old
-        return f"raised from {_number(old)} to {_number(new)}; at most {_number(most)}" if new > most else ""
+        if old is None and new is not None:
+            old = least
+        return falls(old, new) or rises(old, new)
 
     return judge
 
@@ -80,6 +85,26 @@ def by_at_most(factor: float) -> Judge:
 def no_more(old: Value, new: Value) -> str:
     """A number does not rise."""
     return f"raised from {_number(old)} to {_number(new)}" if new > old else ""
+
+
+def quorum(old: Value, new: Value) -> str:
+    """One sensor alone may come to be enough; everything else asks for more in some case.
+
+    With 3 of 3 and one in trouble a single one is enough; with 2 of 3 it is not.
+    """
+    if new in (old, 1):
+        return ""
+    return no_more(old, new) or f"lowered from {old} to {new}; with a sensor in trouble it asks for more"
+
+
+def no_longer(most_chars: int) -> Judge:
+    """A name may change, but not grow beyond a line: it is part of every snapshot."""
+
+    def judge(old: Value, new: Value) -> str:
+        is_long = old != new and len(new) > most_chars
+        return f"has {len(new)} characters; at most {most_chars}" if is_long else ""
+
+    return judge
 
 
 def no_less_often(shortest_s: float, longest_s: float) -> Judge:

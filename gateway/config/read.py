@@ -20,6 +20,8 @@ from gateway.update.config import Config as UpdateConfig
 MAX_BYTES = 1 << 20
 """No building needs more; a device file given by mistake would never end."""
 
+_INTEGERS = 1 << 63
+
 TABLES = (
     "gateway",
     "board",
@@ -67,13 +69,28 @@ def _parse(path: Path) -> Table:
     if len(text) > MAX_BYTES:
         raise ConfigError((str(path), f"is larger than {MAX_BYTES} bytes; is it the right file?"))
     try:
-        return tomllib.loads(text.decode())
+        document = tomllib.loads(text.decode())
+        is_endless = _is_endless(document)
     except UnicodeDecodeError as error:
         raise ConfigError((str(path), f"is not UTF-8 (byte {error.start}); save it as UTF-8")) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError((str(path), f"is not TOML: {error}")) from None
     except RecursionError:
         raise ConfigError((str(path), "is nested too deeply")) from None
+    except ValueError:  # Python's own bound on the digits of a number
+        is_endless = True
+    if is_endless:
+        raise ConfigError((str(path), "is not TOML: a whole number in it has more than 64 bits"))
+    return document
+
+
+def _is_endless(value: object) -> bool:
+    """Tell whether there is an integer that is none in TOML; no float and no database takes it either."""
+    if isinstance(value, dict):
+        return any(map(_is_endless, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_endless, value))
+    return isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS
 
 
 def _assemble(reader: Reader, document: Table, path: Path) -> Config | None:

@@ -68,4 +68,4 @@ class Daemon(Protocol):
         """Return `order`, `cancelled`, `lease_left_s` and the last `report`."""
 
     def report_update(self, report: Mapping[str, Json], on_disk: Callable[[], None], /) -> None:
-        """Take how far an update has come; call back once that is on disk."""
+        """Take how far an update has come; call back once that is on disk. Raises ControlError (Busy)."""

@@ -144,7 +144,8 @@ class Core:
 
     def disruption(self, now_s: float, step: Step = Step.INSTALL) -> list[str]:
         """Return why now is no time for this step of an update, in words; nothing if it may be taken."""
-        return reasons(self.view(now_s), step)
+        found = reasons(self.view(now_s), step)
+        return found if step is Step.DOWNLOAD else [*found, *self._exercises.overdue(now_s)]
 
     # --- dispatch -----------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ DEADLINE_MAX_S: Final = 60 * 86_400.0
 _Minute = Annotated[int, msgspec.Meta(ge=0, le=1440)]
 _UpdateId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
 _Version = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:+~-]{1,64}\Z")]
-_Target = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9_+~-][A-Za-z0-9._+~/-]{0,199})?\Z")]
+_Target = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9_+][A-Za-z0-9._+~/-]{0,199})?\Z")]
 
 
 class _Window(msgspec.Struct, frozen=True):
@@ -35,8 +35,9 @@ class UpdateBody(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError for what no update can be; msgspec makes its own error of it."""
-        if ".." in self.target:
-            raise ValueError("target must not climb out of its folder")
+        parts = self.target.split("/") if self.target else []
+        if ".." in self.target or not all(part.strip(".") for part in parts):
+            raise ValueError("target must be a plain path below the folder of targets")
         if self.downgrade and self.kind is Kind.OS:
             raise ValueError("a system is never taken back to an older version; publish it under a newer one")
         if not self.target and not self.downgrade:

@@ -130,9 +130,8 @@ class Labour:
     async def _call(self, verb: str, update: Update) -> None:
         order = update.order
         why = f"{update.code}: {update.detail}" if update.code else update.detail
-        await self._parts.applier.call(
-            verb, {"kind": order.kind.value, "id": order.id, "actor": order.actor, "detail": why}
-        )
+        about = {"kind": order.kind.value, "version": order.version, "id": order.id, "actor": order.actor}
+        await self._parts.applier.call(verb, {**about, "detail": why})
 
     def _progress(self, percent: int) -> None:
         self._emit(Progressed(percent))

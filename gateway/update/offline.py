@@ -16,6 +16,7 @@ from gateway.errors import StoreError, UpdateError
 from gateway.update import keep
 from gateway.update.fetch import RESERVE_BYTES, clean
 from gateway.update.part import Part
+from gateway.update.trust.target import VERSION, check_path
 
 _METADATA: Final = re.compile(r"metadata/([0-9]{1,9}\.[a-z]{1,20}|timestamp)\.json")
 _TARGET: Final = re.compile(r"targets/([0-9a-f]{64}\.[A-Za-z0-9._+~-]{1,150})")
@@ -23,6 +24,8 @@ _ORDER: Final = "update.json"
 _METADATA_MAX_BYTES: Final = 5 << 20
 _MEMBERS_MAX: Final = 300
 _READ_BYTES: Final = 256 << 10
+_BROKEN: Final = (ValueError, OverflowError, IndexError, KeyError)
+"""What else `tarfile` raises over headers that make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def unpack(
     try:
         with tarfile.open(file, "r:", fileobj=stream) as archive:
             return _unpacked(archive, file, spool, reserve_bytes)
-    except tarfile.TarError:
+    except (tarfile.TarError, *_BROKEN):
         raise UpdateError(Code.INVALID, f"{file}: is no update file (made by `reed-ota export`)") from None
     except OSError as error:
         raise StoreError(f"{file}: {error.strerror or error}") from None
@@ -73,7 +76,9 @@ def _unpacked(archive: tarfile.TarFile, file: Path, spool: Path, reserve_bytes: 
         if member.name == _ORDER:
             brought = _brought(_small(archive, member), file)
         elif _METADATA.fullmatch(member.name):
-            keep.write(metadata / Path(member.name).name, _small(archive, member))
+            data = _small(archive, member)
+            _require_space(metadata, len(data), reserve_bytes)
+            keep.write(metadata / Path(member.name).name, data)
         elif found := _TARGET.fullmatch(member.name):
             _require_space(targets, member.size, reserve_bytes)
             _copy(archive, member, targets / found[1])
@@ -114,8 +119,11 @@ def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo, to: Path) -> None:
 def _brought(data: bytes, file: Path) -> Brought:
     try:
         said = json.loads(data)
-        return Brought(
-            Kind(said["kind"]), str(said["target"]), str(said["version"]), said.get("downgrade") is True
-        )
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise UpdateError(Code.INVALID, f"{file}: {_ORDER} in it is broken") from None
+        brought = Brought(Kind(said["kind"]), said["target"], said["version"], said.get("downgrade") is True)
+        check_path(brought.target)
+        is_sound = VERSION.fullmatch(brought.version) is not None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UpdateError):
+        is_sound = False
+    if not is_sound:
+        raise UpdateError(Code.INVALID, f"{file}: {_ORDER} in it is broken")
+    return brought

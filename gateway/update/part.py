@@ -87,14 +87,11 @@ class Part:
                 raise Stopped
 
     def _write(self) -> None:
-        rest = memoryview(self._piece)
-        while rest:
-            written = os.write(self._file, rest)
+        while self._piece:
+            written = os.write(self._file, self._piece)
             self._written_bytes += written
             self._unsynced_bytes += written
-            rest = rest[written:]
-        rest.release()
-        self._piece = bytearray()
+            del self._piece[:written]  # what is on the disk is not written again after an error
         if self._unsynced_bytes >= _SYNC_BYTES:
             os.fdatasync(self._file)
             self._unsynced_bytes = 0

@@ -23,6 +23,8 @@ RECORD, DONE, PROGRESS, LOCK = "record.json", "done.json", "progress", "runner.l
 KEPT = 50
 """Updates that are over; older ones are forgotten, but never before everybody was told."""
 
+_MAX_BYTES = 16 << 20
+
 _T = TypeVar("_T")
 
 
@@ -123,7 +125,7 @@ class Record:
 
     def _parse(self, name: str, kind: type[_T]) -> _T | None:
         path = self.folder / name
-        data = keep.read(path)
+        data = keep.read(path, _MAX_BYTES)
         if not data:
             return None
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 from gateway.app.clock import WallClock
 from gateway.app.local import Local
 from gateway.app.messages import Messages
-from gateway.app.update_desk import NUDGE, UpdateDesk
+from gateway.app.update_desk import NUDGE, TOLD_AT_ONCE, UpdateDesk
 from gateway.app.update_order import KEPT_WITHDRAWALS
 from gateway.domain import disruption
-from gateway.domain.commands import AnswerRequest, Command, Publish, Record
+from gateway.domain.commands import AnswerRequest, Command, Publish, Record, Remember
 from gateway.domain.core import Core
 from gateway.domain.events import Event, SensorRead
 from gateway.domain.model import Actor, ActorKind, Channel, Json, Reading, Request
@@ -21,6 +22,7 @@ from gateway.domain.update.asked import UpdateOrdered, UpdateWithdrawn
 from gateway.domain.update.model import Kind, Order, Window
 from gateway.domain.update.trouble import UPDATE_FAILED
 from gateway.domain.update.words import Step
+from gateway.errors import ControlError
 from gateway.link.wire import Origin
 from gateway.store.config import Config
 from gateway.store.report import BootInfo
@@ -422,3 +424,89 @@ async def test_what_the_disk_tells_late_is_taken_unless_there_is_news(office: Of
 
     assert office.desk.known()["order"]["update_id"] == "u-2"
     assert office.desk.known()["cancelled"] == ["u-0"]
+
+
+async def test_what_another_version_of_the_daemon_has_remembered_breaks_nothing(
+    open_office: Callable[[], object],
+):
+    before = await open_office()
+    for key, value in (
+        ("update/report", report("paused")),
+        ("update/order", {"update_id": "u-9", "kind": 4}),
+    ):
+        before.store.remember(Remember(key, value))
+    await before.settled()
+    await before.store.close()
+
+    after = await open_office()
+    assert (after.desk.view()["state"], after.desk.headline()) == ("none", "")
+    assert (after.desk.known()["order"], after.desk.known()["report"]) == (None, None)
+    await after.report("downloading")
+    assert after.told() == ["downloading"]
+    await after.store.close()
+
+
+async def test_a_runner_that_goes_round_in_circles_floods_neither_outbox_nor_journal(office: Office):
+    for n in range(300):
+        await office.report("waiting" if n % 2 else "downloading", detail=f"round {n}")
+
+    assert len(office.told()) == TOLD_AT_ONCE
+    assert len(office.records()) <= TOLD_AT_ONCE
+    assert office.desk.view()["detail"] == "round 299"
+
+
+async def test_an_end_that_is_not_told_is_not_taken_either_and_may_be_told_later(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    for n in range(TOLD_AT_ONCE):
+        await office.report("waiting", detail=f"round {n}")
+    with pytest.raises(ControlError, match="again"):
+        await office.report("succeeded")
+    assert office.desk.view()["state"] == "waiting"
+
+    later_s = time.monotonic() + 120.0
+    monkeypatch.setattr("gateway.app.update_desk.time.monotonic", lambda: later_s)
+    await office.report("succeeded")
+    assert office.told()[-1] == "succeeded"
+
+
+async def test_what_was_not_told_for_its_number_is_told_with_the_next_state(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    for n in range(TOLD_AT_ONCE):
+        await office.report("waiting", detail=f"round {n}")
+    await office.report("installing")
+    assert office.told()[-1] == "waiting"
+
+    later_s = time.monotonic() + 120.0
+    monkeypatch.setattr("gateway.app.update_desk.time.monotonic", lambda: later_s)
+    await office.report("installing")
+    assert office.told()[-1] == "installing"
+
+
+async def test_alarms_of_weeks_ago_do_not_count_for_one_of_now(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    now_s = time.monotonic()
+    monkeypatch.setattr("gateway.app.update_desk.time.monotonic", lambda: now_s)
+    queued = 1
+    monkeypatch.setattr(office.desk, "_queued_alarms", lambda: queued)
+    assert office.desk.lease(Step.REBOOT, 0.0)["granted"] is False
+
+    queued, now_s = 0, now_s + 900.0
+    office.desk.view()  # part of every snapshot
+    queued, now_s = 1, now_s + 20 * 86_400.0
+    assert office.desk.lease(Step.REBOOT, 0.0)["granted"] is False
+
+
+async def test_alarms_that_could_not_leave_without_a_cloud_have_not_begun_to_wait(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    now_s = time.monotonic()
+    monkeypatch.setattr("gateway.app.update_desk.time.monotonic", lambda: now_s)
+    monkeypatch.setattr(office.desk, "_queued_alarms", lambda: 3)
+    assert office.desk.lease(Step.REBOOT, 0.0)["granted"] is False
+    now_s += 7 * 86_400.0
+    assert office.desk.lease(Step.REBOOT, 7 * 86_400.0)["granted"] is True
+
+    assert office.desk.lease(Step.REBOOT, 0.0)["granted"] is False

@@ -34,6 +34,11 @@ def www(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "metadata").mkdir()
     (folder / "metadata/timestamp.json").write_text("{}")
     (folder / "passwd").symlink_to("/etc/passwd")
+    (folder / "targets/os/passwd").symlink_to("/etc/passwd")
+    for name in ("keys", "draft", "offline"):  # what `reed-ota` has in a repository
+        (folder / name).mkdir()
+        (folder / name / "os.pem").write_text("a key")
+    (folder / "metadata/.timestamp.json.new").write_text("half")
     return folder
 
 
@@ -91,6 +96,7 @@ def test_a_denied_gateway_gets_nothing_until_it_is_let_in_again(front: Front, au
     [
         "/updates/none",
         "/updates/passwd",
+        "/updates/targets/os/passwd",
         "/updates/../home/keys",
         "/updates/%2e%2e/%2e%2e/etc/passwd",
         "/updates/targets/os/",
@@ -127,3 +133,24 @@ def test_a_folder_that_nginx_would_read_otherwise_or_that_holds_the_keys_is_refu
 def test_the_folder_is_an_absolute_path():
     with pytest.raises(ValueError, match="absolute path"):
         Public(updates_dir="www")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "keys/os.pem",
+        "metadata/../keys/os.pem",
+        "metadata/%2e%2e/keys/os.pem",
+        "draft/os.pem",
+        "offline/os.pem",
+        "metadata/.timestamp.json.new",
+        "metadata/",
+        "targets/os/",
+        "",
+    ],
+)
+def test_a_repository_that_is_served_by_mistake_shows_no_key(front: Front, authority: Authority, path: str):
+    answer = front.ask("GET", f"/updates/{path}", pair=authority.files("house-7"))
+
+    assert answer.status == 404
+    assert b"a key" not in answer.body

@@ -17,6 +17,7 @@ from gateway.config.protected import HARMLESS, JUDGED
 from gateway.config.read import read
 from gateway.domain.site import OnDaemonLoss, Site
 from gateway.drivers import sensors
+from gateway.errors import ConfigError
 
 BUILDING = """
 [gateway]
@@ -223,7 +224,6 @@ MORE = [
     ("[sensor.floor]", "[sensor.floor]\nname = 'Under the boiler'"),
     ("[sensor.pump]", "[sensor.pump]\nsilence_s = 1200"),
     ("above_l_per_min = 4", "above_l_per_min = 3"),
-    ("above_l_per_min = 4", "above_l_per_min = 6"),
     ("for_s = 2700", "for_s = 1800"),
     ('periods = ["Mon-Fri 22:00-06:00"]', ""),
     ("[update]", "[update]\nwindow = '02:00-04:00'"),
@@ -233,6 +233,7 @@ MORE = [
     ("[link]", "[link]\nkeepalive_s = 120"),
     ("[link]", "[link]\nreplay_per_s = 50"),
     ("[gateway]", "[control]\nmax_clients = 64\n\n[gateway]"),
+    ("for_s = 2700", "for_s = 1800\nname = 'Nightly leak'"),
 ]
 
 
@@ -261,6 +262,18 @@ LESS = [
     ("sensor.pump.battery_low_percent", ("[sensor.pump]", "[sensor.pump]\nbattery_low_percent = 1")),
     ("sensor.pump.battery_low_v", ("[sensor.pump]", "[sensor.pump]\nbattery_low_v = 1.0")),
     ("sensor.pump.freeze_degc", ("[sensor.pump]", "[sensor.pump]\nfreeze_degc = 'off'")),
+    ("sensor.pump.freeze_degc", ("[sensor.pump]", "[sensor.pump]\nfreeze_degc = 40")),
+    ("sensor.pump.silence_s", ("[sensor.pump]", "[sensor.pump]\nsilence_s = 0.01")),
+    ("sensor.floor.silence_s", ("[sensor.floor]", "[sensor.floor]\nsilence_s = 0.01")),
+    ("sensor.pump.battery_low_percent", ("[sensor.pump]", "[sensor.pump]\nbattery_low_percent = 100")),
+    ("zone.plant-room.dry_hold_s", ("[zone.plant-room]", "[zone.plant-room]\ndry_hold_s = 1e9")),
+    ("valve.main.retry_every_s", ("[valve.main]", "[valve.main]\nretry_every_s = 10")),
+    ("override.timed_s", ("[override]", "[override]\ntimed_s = 1")),
+    ("override.countdown_s", ("[override]", "[override]\ncountdown_s = 0.1")),
+    ("override.reannounce_s", ("[override]", "[override]\nreannounce_s = 0.1")),
+    ("update.health_timeout_s", ("[update]", "[update]\nhealth_timeout_s = 30")),
+    ("store.claim_wait_s", ("[link]", "[store]\nclaim_wait_s = 0.001\n\n[link]")),
+    ("store.commit_after_s", ("[link]", "[store]\ncommit_after_s = 0.001\n\n[link]")),
     ("sensor.pump.freeze_warning_degc", ("[sensor.pump]", "[sensor.pump]\nfreeze_warning_degc = 0")),
     ("sensor.floor.line", ('line = "leak-plant-room"', 'line = "leak-nowhere"')),
     ("sensor.floor.normally", ("[sensor.floor]", "[sensor.floor]\nnormally = 'closed'")),
@@ -285,8 +298,28 @@ LESS = [
     ("meter.street.litres_per_pulse", ("litres_per_pulse = 10", "litres_per_pulse = 1")),
     ("meter.street.passing_l_per_min", ("[meter.street]", "[meter.street]\npassing_l_per_min = 50")),
     ("meter.street.line", ('line = "pulses"', 'line = "other"')),
-    ("flow_rule.night.above_l_per_min", ("above_l_per_min = 4", "above_l_per_min = 7")),
-    ("flow_rule.night.for_s", ("for_s = 2700", "for_s = 86400")),
+    ("flow_rule.night.above_l_per_min", ("above_l_per_min = 4", "above_l_per_min = 4.1")),
+    ("flow_rule.night.for_s", ("for_s = 2700", "for_s = 2701")),
+    ("flow_rule.night.name", ("[flow_rule.night]", f"[flow_rule.night]\nname = '{'x' * 201}'")),
+    (
+        "zone.cellar.name",
+        (
+            "[zone.office]",
+            f"[zone.cellar]\nsensors = ['sink']\nname = '{'x' * 201}'\naction = 'notify'\n\n[zone.office]",
+        ),
+    ),
+    ("serial.rs485.timeout_s", ('device = "/dev/ttyUSB0"', 'device = "/dev/ttyUSB0"\ntimeout_s = 0.02')),
+    ("identity.tpm_timeout_s", ("[link]", "[identity]\ntpm_timeout_s = 1\n\n[link]")),
+    ("link.connect_timeout_s", ("[link]", "[link]\nconnect_timeout_s = 1")),
+    ("link.ack_timeout_s", ("[link]", "[link]\nack_timeout_s = 1")),
+    ("link.receipt_timeout_s", ("[link]", "[link]\nreceipt_timeout_s = 1")),
+    ("control.idle_s", ("[link]", "[control]\nidle_s = 0\n\n[link]")),
+    ("control.max_clients", ("[link]", "[control]\nmax_clients = 100000\n\n[link]")),
+    (
+        "store.max_ram_bytes",
+        ("[link]", "[store]\nmax_ram_bytes = 100000000\nmax_bytes = 200000000\n\n[link]"),
+    ),
+    ("store.max_bytes", ("[link]", "[store]\nmax_bytes = 99000000000\n\n[link]")),
     ("flow_rule.night.action", ("[flow_rule.night]", "[flow_rule.night]\naction = 'notify'")),
     ("flow_rule.night.modes", ("[flow_rule.night]", "[flow_rule.night]\nmodes = ['occupied']")),
     ("flow_rule.night.periods", ("Mon-Fri 22:00-06:00", "Mon-Fri 23:00-06:00")),
@@ -343,13 +376,10 @@ def test_what_protects_less_is_named_by_its_key(said: Callable[..., list[str]], 
 
 def test_the_tables_above_speak_of_every_judge_but_those_that_no_configuration_can_reach():
     spoken = {key.split(".")[-1] for key, _ in LESS}
-    silent = {"kind", "supervised", "baud", "socket", "runtime_dir", "chip", "commit_after_s", "meter"}
+    silent = {"kind", "supervised", "baud", "socket", "runtime_dir", "chip", "meter"}
     silent |= {
-        "max_ram_bytes",
-        "claim_wait_s",
         "stall_after_s",
         "close_wait_s",
-        "max_clients",
         "key",
         "led_line",
     }
@@ -400,6 +430,53 @@ def test_many_small_steps_lead_no_further_than_one(built: Callable[..., Config])
     assert taken_s == 10.0
 
 
+def test_small_steps_of_a_flow_rule_lead_nowhere(built: Callable[..., Config]):
+    config = built()
+    for _ in range(10):
+        rule = config.site.flow_rules["night"]
+        more = replace(rule, above_l_per_min=rule.above_l_per_min * 1.2, for_s=rule.for_s * 1.2)
+        offered = replace(config, site=replace(config.site, flow_rules={"night": more}))
+        config = config if lowered(config, offered) else offered
+
+    assert config.site.flow_rules["night"].for_s == 2700
+
+
+def _zone(built: Callable[..., Config], sensors: tuple[str, ...], quorum: int) -> Config:
+    config = built()
+    zone = replace(config.site.zones["plant-room"], sensors=sensors, quorum=quorum)
+    return replace(config, site=replace(config.site, zones={**config.site.zones, "plant-room": zone}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ((("floor", "pump"), 2), (("floor", "pump", "sink"), 2), "sensors: with sink, and a quorum of 2"),
+        ((("floor", "pump", "sink"), 3), (("floor", "pump", "sink"), 2), "quorum: lowered from 3 to 2"),
+        ((("floor", "pump"), 2), (("floor", "pump", "sink"), 1), ""),
+        ((("floor", "pump"), 1), (("floor", "pump", "sink"), 1), ""),
+    ],
+)
+def test_a_sensor_in_trouble_makes_a_single_wet_one_enough_as_often_as_before(
+    built: Callable[..., Config],
+    before: tuple[tuple[str, ...], int],
+    after: tuple[tuple[str, ...], int],
+    says: str,
+):
+    found = lowered(_zone(built, *before), _zone(built, *after))
+
+    assert [line.startswith(f"zone.plant-room.{says}") for line in found] == ([True] if says else [])
+
+
+def test_more_things_than_any_building_has_do_not_come_from_afar(built: Callable[..., Config]):
+    config = built()
+    zone = config.site.zones["office"]
+    many = {f"z-{n}": replace(zone, id=f"z-{n}") for n in range(500)}
+    offered = replace(config, site=replace(config.site, zones={**config.site.zones, **many}))
+
+    assert lowered(config, offered) == ["zone: 502 of them; at most 500 from afar"]
+    assert lowered(offered, offered) == []
+
+
 def test_a_valve_may_be_told_to_close_when_the_daemon_is_lost(built: Callable[..., Config]):
     new = built()
     hold = replace(new.site.valves["drain"], on_daemon_loss=OnDaemonLoss.HOLD)
@@ -407,6 +484,86 @@ def test_a_valve_may_be_told_to_close_when_the_daemon_is_lost(built: Callable[..
 
     assert lowered(old, new) == []
     assert lowered(new, old) == ['valve.drain.on_daemon_loss: "hold" instead of "close"']
+
+
+WIRED = """
+[gateway]
+id = "house-7"
+[board]
+kind = "linux"
+[zone.cellar]
+sensors = ["floor"]
+valves = ["main"]
+[sensor.floor]
+kind = "contact"
+line = "GPIO5"
+[sensor.roof]
+kind = "contact"
+line = "mcp23017:GPA0"
+[valve.main]
+kind = "motorised"
+open_line = "GPIO17"
+close_line = "GPIO27"
+[serial.bus]
+device = "BUS"
+"""
+
+
+@pytest.fixture
+def wired(tmp_path: Path) -> Callable[[str], Config]:
+    (tmp_path / "ttyUSB0").touch()
+    (tmp_path / "by-id").symlink_to(tmp_path / "ttyUSB0")
+
+    def build(more: str) -> Config:
+        path = tmp_path / "wired.toml"
+        path.write_text(WIRED.replace("BUS", str(tmp_path / "ttyUSB0")) + more)
+        return read(path)
+
+    return build
+
+
+CLOSES_MAIN = "valve.main.close_line"
+
+
+@pytest.mark.parametrize(
+    ("line", "whose"),
+    [
+        ("gpiochip0:27", CLOSES_MAIN),
+        ("/dev/gpiochip0:GPIO27", CLOSES_MAIN),
+        ("pinctrl-bcm2711:27", CLOSES_MAIN),
+        ("027", CLOSES_MAIN),
+        ("pinctrl-rp1:5", "sensor.floor.line"),
+        ("mcp23017:0", "sensor.roof.line"),
+        ("gpiochip4:GPA0", "sensor.roof.line"),
+        ("PWM0", None),
+        ("GPIO6", ""),
+        ("gpiochip4:6", "sensor.roof.line"),
+        ("mcp23017:GPA1", ""),
+        ("mcp23008:27", ""),
+    ],
+)
+def test_a_line_that_may_be_in_use_under_another_name_does_not_come_from_afar(
+    wired: Callable[[str], Config], line: str, whose: str | None
+):
+    more = f'[sensor.a-new-one]\nkind = "contact"\nline = "{line}"\n'
+
+    found = lowered(wired(""), wired(more))
+
+    assert [line.partition(": ")[0] for line in found] == ([] if whose == "" else ["sensor.a-new-one.line"])
+    assert (whose or "") in "".join(found)
+
+
+def test_a_status_light_does_not_take_the_line_of_a_valve(wired: Callable[[str], Config]):
+    [found] = lowered(wired(""), wired('[indicator]\nled_line = "gpiochip0:27"\n'))
+
+    assert found.startswith(
+        'indicator.led_line: "gpiochip0:27" may be the line of sensor.roof.line, valve.main.'
+    )
+
+
+def test_a_port_under_another_name_is_the_same_port(wired: Callable[[str], Config], tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"already used by serial\.bus"):
+        wired(f'[serial.other]\ndevice = "{tmp_path}/by-id"\n')
 
 
 # --- on the command line --------------------------------------------------------------------------------

@@ -268,6 +268,10 @@ def test_receipts_of_the_link_hold_for_the_store(write: Write, tmp_path: Path):
         (b"[gateway", "is not TOML"),
         (b"\xff\xfe", "is not UTF-8"),
         (b"a = " + b"[" * 100_000, "is nested too deeply"),
+        (b"[gateway]\nid" + b".a" * 5000 + b" = 1", "is nested too deeply"),
+        (b"[gateway]\ncloud_loss_s = 1" + b"0" * 400, "more than 64 bits"),
+        (b"[gateway]\ncloud_loss_s = 1" + b"0" * 5000, "more than 64 bits"),
+        (b"[sensor.a]\nadc = 'a'\nchannel = [0x" + b"f" * 5000 + b"]", "more than 64 bits"),
         (b"# " + b"x" * MAX_BYTES, "is larger than"),
     ],
 )

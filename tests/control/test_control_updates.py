@@ -90,6 +90,20 @@ def test_a_disk_that_does_not_answer_fails_the_report(
     assert caught.value.exit_status == 1
 
 
+def test_a_daemon_that_hears_too_much_says_so_at_once(
+    client: Client, gateway: Served, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(report: object, on_disk: object) -> None:
+        raise ControlError("Busy", "say it again in a minute")
+
+    monkeypatch.setattr(gateway.gateway, "report_update", refuse)
+    with pytest.raises(ControlError, match="in a minute") as caught:
+        client.call("ReportUpdate", update=REPORT)
+
+    assert caught.value.name.endswith("Busy")
+    assert client.call("RequestLease", step="install")["granted"] is True
+
+
 @pytest.mark.parametrize("method", ["RequestLease", "GetUpdate", "ReportUpdate"])
 def test_other_users_may_not_even_if_they_may_actuate(
     client: Client, gateway: Served, method: str, monkeypatch: pytest.MonkeyPatch

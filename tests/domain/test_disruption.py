@@ -215,6 +215,31 @@ def test_a_lease_for_a_download_does_not_keep_valves_from_their_exercise() -> No
     assert SetCoil("main", Coil.CLOSE, True) in stage.wait(7201.0)
 
 
+def test_leases_one_after_another_do_not_put_an_exercise_off_for_ever() -> None:
+    stage = exercised()
+    granted, moved_after_s = 0, 0.0
+    while not moved_after_s and stage.now_s < 7 * 86_400.0:
+        if not said(stage):
+            granted += 1
+            stage.core.lease.grant(Step.INSTALL, stage.now_s)
+        if [command for command in stage.wait(600.0) if isinstance(command, SetCoil)]:
+            moved_after_s = stage.now_s
+
+    assert granted > 100
+    assert 86_400.0 < moved_after_s < 86_400.0 + 7200.0 + 3600.0
+    assert not [reason for reason in said(stage) if "exercise" in reason]
+
+
+def test_a_download_does_not_wait_for_an_exercise() -> None:
+    stage = exercised()
+    for _ in range(200):
+        stage.core.lease.grant(Step.INSTALL, stage.now_s)
+        stage.wait(600.0)
+
+    assert "valve main has waited too long for its exercise" in said(stage)
+    assert said(stage, Step.DOWNLOAD) == []
+
+
 def test_a_person_is_told_why_no_exercise_begins() -> None:
     stage = calm()
     stage.core.lease.grant(Step.REBOOT, stage.now_s)

@@ -149,3 +149,9 @@ def test_a_difference_shows_everything_else():
     assert '+key = "software"\n' in shown
     assert '+key_file = "b.pem"' in shown
     assert difference("a", "a") == ""
+
+
+def test_whatever_a_program_has_said_the_outcome_can_be_read(armed: Armed):
+    assert armed.guard("restore", '\x1b[1mdpkg: \r\x01error\x7f \\ "').returncode == 0
+    assert armed.outcome()["outcome"] == "restored"
+    assert Trial(armed.home).outcome()["kind"] == "config"

@@ -43,6 +43,7 @@ class Shelf:
     trial: Trial
     there: bytes = b"former"
     runs: str = "1"
+    gateway: str = "house-7"
     hindered: str = ""
     seen: list[str] = field(default_factory=list)
 
@@ -56,7 +57,7 @@ class Shelf:
         return None
 
     def device(self) -> Device:
-        return Device(gateway="house-7", running=self.runs)
+        return Device(gateway=self.gateway, running=self.runs)
 
     def install(
         self, wanted: Wanted, target: Target, file: Path, on_percent: OnPercent
@@ -109,8 +110,10 @@ class Rig:
             lambda step: self.objections.get(step, ()),
             lambda: self.reboots.append("now"),
             self.spool,
+            "house-7",
         )
-        applier = Applier(self.home, lambda: self.trust, {"config": self.kind}, around)
+        kinds = {"config": self.kind, "app": Shelf(Trial(self.home), runs="9")}
+        applier = Applier(self.home, lambda: self.trust, kinds, around)
         return applier.do(Request(verb, arguments), lambda _: None)
 
     def install(self, **other: Json) -> Mapping[str, Json]:
@@ -141,6 +144,7 @@ def test_what_is_installed_is_what_was_signed(rig: Rig):
     ("custom", "other", "code"),
     [
         ({}, {"version": "3"}, Code.UNTRUSTED),
+        ({}, {"version": ""}, Code.INVALID),
         ({}, {"kind": "app"}, Code.UNSUPPORTED),
         ({"kind": "app"}, {}, Code.UNTRUSTED),
         ({"gateway": "house-8"}, {}, Code.INCOMPATIBLE),
@@ -235,9 +239,53 @@ def test_committing_twice_is_one_commit(rig: Rig):
 def test_the_state_tells_what_is_on_trial(rig: Rig):
     rig.install()
     state = rig.do("state")
-    assert state["kinds"] == {"config": {"supported": True, "why": "", "version": "2"}}
+    kinds = state["kinds"]
+    assert isinstance(kinds, dict)
+    assert kinds["config"] == {"supported": True, "why": "", "version": "2"}
     pending = state["pending"]
     assert isinstance(pending, dict)
     assert (pending["version"], pending["former_version"]) == ("2", "1")
     rig.kind.hindered = "no disk"
-    assert rig.do("state")["kinds"] == {"config": {"supported": False, "why": "no disk", "version": ""}}
+    kinds = rig.do("state")["kinds"]
+    assert isinstance(kinds, dict)
+    assert kinds["config"] == {"supported": False, "why": "no disk", "version": ""}
+
+
+def test_another_kind_than_that_on_trial_is_neither_committed_nor_restored(rig: Rig):
+    rig.install()
+    with pytest.raises(UpdateError, match="config 2 is on trial, not app"):
+        rig.do("commit", kind="app")
+    assert rig.do("restore", kind="app") == {"version": "9"}
+    assert rig.kind.runs == "2"
+    assert rig.do("state")["pending"] is not None
+
+
+def test_what_is_for_one_gateway_suits_a_kind_that_does_not_know_which_it_is(rig: Rig):
+    rig.kind.gateway = ""
+    assert rig.install() == {"version": "2"}
+    rig.trust = Signed(gateway="house-8", version="3")
+    with pytest.raises(UpdateError) as caught:
+        rig.install(version="3")
+    assert caught.value.code == Code.INCOMPATIBLE
+
+
+def test_whoever_asks_writes_no_lines_into_the_journal(rig: Rig, caplog: pytest.LogCaptureFixture):
+    rig.install()
+    with caplog.at_level("INFO"):
+        rig.do("restore", kind="config", detail="bad\nroot: all is well\0\udcff" + "x" * 9_000)
+    assert len(rig.kind.seen[0]) <= 1_000
+    assert rig.kind.seen[0].isprintable()
+    assert all("\n" not in line for line in caplog.messages)
+
+
+def test_what_runs_again_is_not_committed_as_what_was_tried(rig: Rig):
+    rig.install()
+    with pytest.raises(UpdateError, match="config 2 is on trial, not config 3"):
+        rig.do("commit", kind="config", version="3")
+    rig.kind.restore("by the guard, whose word was lost")
+    with pytest.raises(UpdateError, match="config 1 runs, not 2") as caught:
+        rig.do("commit", kind="config", version="2")
+    assert caught.value.code == Code.UNHEALTHY
+    rig.install()
+    for _ in range(2):
+        assert rig.do("commit", kind="config", version="2") == {"version": "2"}

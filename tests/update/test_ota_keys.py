@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import TargetFile
 
 from gateway.update.trust.fetchers import WebFetcher
 from gateway.update.trust.trusted import Trusted
@@ -141,3 +142,50 @@ def test_a_root_needs_the_former_keys_too(place: Path, capsys: pytest.CaptureFix
     ota("sign repo --keys stick")
     ota("stage repo")
     ota("check repo")
+
+
+def test_nobody_signs_for_a_key_that_goes_by_the_id_of_another(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ota("init repo --offline stick")
+    ota("renew repo root")
+    ota("key thief.pem")
+    draft = place / "repo/draft/root.json"
+    said = json.loads(draft.read_text())
+    thief = json.loads((place / "thief.pub").read_text())
+    for key_id in said["signed"]["roles"]["root"]["keyids"]:
+        said["signed"]["keys"][key_id] = {key: value for key, value in thief.items() if key != "keyid"}
+    draft.write_text(json.dumps(said))
+    assert "somebody changed it" in refused("show repo/draft/root.json", capsys)
+    assert "somebody changed it" in refused("sign-file repo/draft/root.json --key stick/root-1.pem", capsys)
+
+    thief["keyid"] = said["signed"]["roles"]["root"]["keyids"][0]
+    (place / "thief.pub").write_text(json.dumps(thief))
+    assert "somebody changed it" in refused("rotate repo os --add thief.pub", capsys)
+
+
+def test_what_a_stranger_wrote_does_nothing_to_the_terminal_of_who_signs(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ota("init repo --test")
+    repo = Repository(place / "repo")
+    draft = repo.begin_draft("os")
+    draft.signed.targets["os/x\x1b[2K\r\u202e"] = TargetFile(1, {"sha256": "0" * 64}, "os/x")
+    repo.write_draft("os", draft)
+    capsys.readouterr()
+    ota("show repo/draft/os.json")
+    shown = capsys.readouterr().out
+    assert "os/x\\x1b[2K\\r\\u202e" in shown
+    assert "\x1b" not in shown
+
+
+def test_each_role_and_each_person_has_a_key_of_their_own(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ota("key anna.pem")
+    assert "names a key twice" in refused("init repo --root-public anna.pub anna.pub", capsys)
+    ota("init repo --test")
+    why = refused("rotate repo os --add repo/keys/timestamp.pub", capsys)
+    assert "is a key of timestamp already" in why
+    assert "1 or more" in refused("rotate repo os --threshold -1", capsys)
+    assert list(Repository(place / "repo").drafted()) == []

@@ -1,5 +1,6 @@
 """Update files that are carried to a gateway without a network."""
 
+import io
 import os
 import tarfile
 from datetime import UTC, datetime
@@ -81,3 +82,50 @@ def test_what_is_no_update_file_is_refused_in_a_line(place: Path, data: bytes) -
     with pytest.raises(UpdateError) as caught:
         offline.unpack(place / "x.reed-update", place / "spool", reserve_bytes=0)
     assert caught.value.code == Code.INVALID
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"GNU.sparse.map": "abc"}, {"GNU.sparse.size": "x"}, {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}],
+)
+def test_headers_that_make_no_sense_are_refused_in_a_line(place: Path, headers: dict[str, str]) -> None:
+    entry = tarfile.TarInfo("metadata/timestamp.json")
+    entry.pax_headers, entry.size = headers, 9
+    with tarfile.open(place / "x.reed-update", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(entry, io.BytesIO(b"no number"))
+    keep.folder(place / "spool")
+    with pytest.raises(UpdateError, match="is no update file") as caught:
+        offline.unpack(place / "x.reed-update", place / "spool", reserve_bytes=0)
+    assert caught.value.code == Code.INVALID
+
+
+def test_metadata_leave_the_reserve_alone_too(place: Path) -> None:
+    with tarfile.open(place / "x.reed-update", "w") as archive:
+        archive.add(place / "reed-1.0.raucb", "metadata/1.root.json")
+    keep.folder(place / "spool")
+    with pytest.raises(UpdateError) as caught:
+        offline.unpack(place / "x.reed-update", place / "spool", reserve_bytes=1 << 60)
+    assert caught.value.code == Code.NO_SPACE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[" * 100_000,
+        "[]",
+        '{"kind": "os", "target": "os/x"}',
+        '{"kind": "os", "target": "../x", "version": "1"}',
+        '{"kind": "os", "target": "os/x", "version": "\\ud800"}',
+        '{"kind": "os", "target": "os/x", "version": 1}',
+        '{"kind": "os", "target": "os/x", "version": "%s"}' % ("1" * 2_000_000),
+    ],
+)
+def test_a_file_that_cannot_say_what_it_is_is_refused_in_a_line(place: Path, said: str) -> None:
+    entry = tarfile.TarInfo("update.json")
+    entry.size = len(said)
+    with tarfile.open(place / "x.reed-update", "w") as archive:
+        archive.addfile(entry, io.BytesIO(said.encode()))
+    keep.folder(place / "spool")
+    with pytest.raises(UpdateError, match=r"update\.json in it is broken") as caught:
+        offline.unpack(place / "x.reed-update", place / "spool", reserve_bytes=0)
+    assert (caught.value.code, len(str(caught.value)) < 200) == (Code.INVALID, True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import copy
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -187,3 +189,23 @@ def test_a_clean_view_of_the_daemon_is_needed_for_the_verdict(site: Site):
     assert (update.state, update.code) == (State.ROLLED_BACK, "unhealthy")
     assert "sump" in update.detail
     assert site.machine.versions["app"] == "1.4.0"
+
+
+def test_before_our_own_files_are_exchanged_all_that_may_be_needed_is_in_memory(tmp_path: Path):
+    program = f"""
+import asyncio, pathlib, sys
+from gateway.app.updating import KnownApplier
+from gateway.errors import UpdateError
+applier = KnownApplier(pathlib.Path({str(tmp_path / "nobody.sock")!r}))
+try:
+    asyncio.run(applier.call("install", {{"kind": "app"}}))
+except UpdateError:
+    pass
+print(*sorted(name for name in sys.modules if name.startswith("gateway.")))
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    folder = Path(updating.__file__).parents[1]
+    files = [file.relative_to(folder.parent).with_suffix("") for file in (folder / "update").rglob("*.py")]
+    wanted = {".".join(file.parts).removesuffix(".__init__") for file in files}
+    assert len(wanted) > 30
+    assert wanted <= set(shown.split())

@@ -1,6 +1,7 @@
 """Downloads that break, resume, and never believe the server."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import threading
@@ -293,3 +294,21 @@ async def test_a_release_that_was_taken_back_meanwhile_is_noticed(site: Site) ->
     with pytest.raises(UpdateError) as caught:
         await site.spooler().freshen(ORDER)
     assert caught.value.code == Code.UNTRUSTED
+
+
+def test_a_full_disk_leaves_a_beginning_to_go_on_from(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, writes = os.write, 0
+
+    def filling(file: int, data: bytes) -> int:
+        nonlocal writes
+        writes += 1
+        if writes == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, bytes(data)[:100_000])
+
+    monkeypatch.setattr(part.os, "write", filling)
+    with pytest.raises(StoreError, match="No space left"):
+        rig.fetch()
+    monkeypatch.undo()
+    assert DATA.startswith(rig.part.read_bytes())
+    assert rig.fetch().read_bytes() == DATA

@@ -8,7 +8,7 @@ from gateway.domain.update.model import Code, Kind, Order, State, Step, Update, 
 from gateway.errors import StoreError
 from gateway.update import keep
 from gateway.update.mailbox import LocalSource, Mailbox, Pause
-from gateway.update.record import DONE, KEPT, RECORD, Record, Saved
+from gateway.update.record import DONE, KEPT, RECORD, Ended, Record, Saved
 
 UPDATE = Update(
     Order("u1", Kind.OS, "os/2", "2", "hawkbit", "operator", Window(1320, 240), 1000.0, downgrade=True),
@@ -154,3 +154,13 @@ def test_a_link_in_place_of_a_draft_is_not_followed(folder: Path):
     (folder / f".{RECORD}.new").symlink_to(elsewhere)
     keep.write(folder / RECORD, b"new")
     assert elsewhere.read_text() == "untouched"
+
+
+def test_however_many_nobody_has_heard_of_none_is_forgotten(folder: Path):
+    record = Record(folder)
+    record._write(DONE, [Ended(ended(number)) for number in range(4_000)])
+    assert (folder / DONE).stat().st_size > 1 << 20
+    record.end(ended(4_000))
+    assert record.find("u0") is not None
+    assert record.find("u4000") is not None
+    assert record.troubles == []

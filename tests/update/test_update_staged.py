@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.update.model import Code
 from gateway.errors import UpdateError
 from gateway.update.apply.protocol import Request
 from gateway.update.apply.rauc import Slot, Slots
@@ -22,6 +23,7 @@ class Armed(Slotted):
 class Rig:
     def __init__(self, home: Path) -> None:
         self.rauc = Armed(home / "trial")
+        self.other("ok", "1.1.0")
         tryboot = home / "tryboot"
         tryboot.write_text(f"#!/bin/sh\ntest -e {home}/trial\n")
         tryboot.chmod(0o755)
@@ -41,6 +43,10 @@ class Rig:
             ),
         )
 
+    def other(self, status: str, version: str) -> None:
+        slot = Slot("rootfs.1", "B", False, status != "pending", status, version)
+        self.rauc.slots_now = Slots((self.rauc.slots_now.all[0], slot), "A")
+
     def reboot(self, into: str) -> list[str]:
         self.applier.do(Request("reboot", {"into": into}), lambda _: None)
         return self.rauc.seen
@@ -59,12 +65,19 @@ def test_a_reboot_away_from_a_trial_arms_nothing(rig: Rig):
     assert rig.reboot("former") == ["reboot"]
 
 
-def test_a_half_written_slot_is_not_tried(rig: Rig):
-    cut = Slot("rootfs.1", "B", False, False, "pending", "")
-    rig.rauc.slots_now = Slots((rig.rauc.slots_now.all[0], cut), "A")
+@pytest.mark.parametrize(("status", "version"), [("pending", ""), ("failed", "1.1.0"), ("", "")])
+def test_a_slot_that_is_not_whole_is_not_tried(rig: Rig, status: str, version: str):
+    rig.other(status, version)
     with pytest.raises(UpdateError, match="not whole"):
         rig.reboot("new")
     assert rig.rauc.seen == []
+
+
+def test_the_system_that_was_left_for_a_newer_one_is_not_tried_again(rig: Rig):
+    rig.other("ok", "0.9.0")
+    with pytest.raises(UpdateError, match=r"0\.9\.0, older") as refused:
+        rig.reboot("new")
+    assert (refused.value.code, rig.rauc.seen) == (Code.OLDER, [])
 
 
 def test_a_system_on_trial_arms_no_other(rig: Rig):

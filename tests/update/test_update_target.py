@@ -51,7 +51,13 @@ def test_a_target_for_everybody_fits() -> None:
 
 @pytest.mark.parametrize(
     "custom",
-    [{"compatible": "reed-amd64"}, {"gateway": "cellar"}, {"min_version": "1.3.1"}, {"gateway": 7}],
+    [
+        {"compatible": "reed-amd64"},
+        {"gateway": "cellar"},
+        {"min_version": "1.3.1"},
+        {"min_version": 2},
+        {"gateway": 7},
+    ],
 )
 def test_a_target_for_another_device_or_a_later_step_is_incompatible(custom: dict[str, Json]) -> None:
     assert refusal(custom, DEVICE) == Code.INCOMPATIBLE
@@ -87,3 +93,10 @@ def test_versions_are_ordered_as_dpkg_does() -> None:
     for one, other in product(VERSIONS, repeat=2):
         asked = subprocess.run(["dpkg", "--compare-versions", one, "lt-nl", other], check=False)
         assert older(one, other) is (asked.returncode == 0), (one, other)
+
+
+def test_a_number_of_any_length_is_a_number() -> None:
+    long = "9" * 5_000
+    assert older(f"1.{long}", f"1.1{long}")
+    assert not older(f"2.{long}:1", f"2.{long}:1")
+    assert older("1.007", "1.8")

@@ -205,3 +205,23 @@ def test_a_library_that_takes_no_time_vouches_for_nothing(
 
     monkeypatch.setattr("gateway.update.trust.trusted.Updater", Hiding)
     assert gateway.refused() == Code.UNSUPPORTED
+
+
+@pytest.mark.parametrize("digest", ["../../../outbox", "", "0" * 63, "A" * 64, "0" * 64 + "\n"])
+def test_a_digest_that_would_lead_to_another_file_is_refused(
+    vendor: Vendor, gateway: Gateway, digest: str
+) -> None:
+    draft = vendor.repo.begin_draft("os")
+    draft.signed.targets[PATH].hashes["sha256"] = digest
+    vendor.repo.write_draft("os", draft)
+    vendor.seal()
+    assert gateway.refused() == Code.UNTRUSTED
+
+
+@pytest.mark.parametrize("version", ["", "1.0\nrm", '1"', "1" * 90, "1 0", "-1"])
+def test_a_version_that_is_none_is_refused(vendor: Vendor, gateway: Gateway, version: str) -> None:
+    draft = vendor.repo.begin_draft("os")
+    draft.signed.targets[PATH].unrecognized_fields["custom"]["version"] = version
+    vendor.repo.write_draft("os", draft)
+    vendor.seal()
+    assert gateway.refused(version="") == Code.UNTRUSTED

@@ -8,6 +8,9 @@ from gateway.domain.effects import Effect, Why
 from gateway.domain.model import Actor, ActorKind
 from gateway.domain.valve.machine import ValveState
 
+PATIENCE_S = 86_400.0
+"""Leases may put an exercise off for so long; then the exercise comes before the next lease."""
+
 
 class Exercises:
     """Keeps the calendar.
@@ -40,6 +43,11 @@ class Exercises:
                 why = Why(Actor(ActorKind.EXERCISE, "calendar"), "regular exercise", "")
                 effects += arbiter.exercise(why, now_s)
         return effects
+
+    def overdue(self, now_s: float) -> list[str]:
+        """Return which valves were kept from their exercise for too long, one phrase each."""
+        late = (valve_id for valve_id, due_s in self._due_s.items() if now_s >= due_s + PATIENCE_S)
+        return [f"valve {valve_id} has waited too long for its exercise" for valve_id in late]
 
     def deadline_s(self) -> float | None:
         """Return when `tick` is wanted."""

@@ -108,6 +108,7 @@ class ConfigFile:
             self.restore(str(error))
             raise
         self._trial.installed()
+        self._guard.count_anew()
         on_percent(100)
         return {"version": wanted.version, "action": action, "diff": difference(old, new)}
 

@@ -35,7 +35,7 @@ disarm() {
 
 # $1: restored or kept, $2: why
 outcome() {
-    plain=$(printf %s "$2" | tr -d '"\\' | tr '\n\t' '  ')
+    plain=$(printf %s "$2" | tr -d '"\\' | tr '\001-\037\177' ' ')
     printf '{"kind": "%s", "version": "%s", "former_version": "%s", "outcome": "%s", "detail": "%s"}\n' \
         "$kind" "$version" "$former_version" "$1" "$plain" >"$home/outcome.json.new"
     sync "$home/outcome.json.new"

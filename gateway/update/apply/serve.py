@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 ANY_GATEWAY = "*"
 """In the metadata: a target for every gateway."""
 _WAIT_S = 5.0
+_DETAIL_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Surroundings:
             there is no daemon that could say so.
         reboot: Starts the machine again.
         spool: Folder in which the runner leaves targets; nothing in it is believed.
+        gateway: Our id; "" if we have none yet.
     """
 
     peer: str
@@ -40,6 +42,7 @@ class Surroundings:
     objections: Callable[[Step], tuple[str, ...]]
     reboot: Callable[[], None]
     spool: Path
+    gateway: str = ""
 
 
 class Applier:
@@ -88,6 +91,8 @@ class Applier:
             order_id=request.text("id", ""),
             actor=request.text("actor", ""),
         )
+        if not wanted.version:  # the metadata would call any right, and the memory none
+            raise UpdateError(Code.INVALID, "install: version is missing")
         kind = self._supported(wanted.kind)
         taken = files.folder(self._home / "taken") / f"{wanted.kind}.target"
         try:
@@ -103,6 +108,7 @@ class Applier:
         trust = self._trust()
         target = trust.target(wanted.target, wanted.kind, wanted.version)
         device = kind.device()
+        device = replace(device, gateway=device.gateway or self._around.gateway)
         if target.text("gateway") == ANY_GATEWAY:
             device = replace(device, gateway=ANY_GATEWAY)
         check_fits(target, device, downgrade=wanted.downgrade)
@@ -113,18 +119,17 @@ class Applier:
     def _commit(self, request: Request) -> Mapping[str, Json]:
         name = request.text("kind")
         kind = self._known(name)
-        outcome = self._trial.outcome()
-        if self._trial.read() is None and outcome.get("kind") == name:
-            raise UpdateError(Code.UNHEALTHY, f"it was restored before: {outcome.get('detail', '')}")
+        self._require_trial(name, kind, request.text("version", ""))
         self._tell(f"commit {name}", request.text("id", ""), request.text("actor", ""))
         return kind.commit()
 
     def _restore(self, request: Request) -> Mapping[str, Json]:
         name = request.text("kind")
         kind = self._known(name)
-        if name != "os" and self._trial.read() is None:
+        pending = self._trial.read()
+        if name != "os" and (pending is None or pending.kind != name):
             return {"version": kind.version()}
-        why = request.text("detail", "") or request.verb
+        why = _plain(request.text("detail", "")) or request.verb
         self._tell(f"{request.verb} {name}: {why}", request.text("id", ""), request.text("actor", ""))
         return kind.restore(why)
 
@@ -179,9 +184,27 @@ class Applier:
         if reasons := self._around.objections(step):
             raise UpdateError(Code.BUSY, f"not now: {', '.join(reasons)}", passing=True)
 
+    def _require_trial(self, name: str, kind: Kind, version: str) -> None:
+        """Raise UpdateError if something else is on trial, or runs again: only what is judged is kept."""
+        pending, outcome = self._trial.read(), self._trial.outcome()
+        if name == "os":  # RAUC and its back end keep that
+            return
+        if pending is not None and (name, version or pending.version) != (pending.kind, pending.version):
+            detail = f"{pending.kind} {pending.version} is on trial, not {name} {version}"
+            raise UpdateError(Code.INVALID, detail.rstrip())
+        if pending is None and outcome.get("kind") == name:
+            raise UpdateError(Code.UNHEALTHY, f"it was restored before: {outcome.get('detail', '')}")
+        if pending is None and version and (there := kind.version()) != version:
+            raise UpdateError(Code.UNHEALTHY, f"{name} {there} runs, not {version}")
+
     def _tell(self, what: str, order_id: str, actor: str) -> None:
         about = f" (update {order_id!r} of {actor!r})" if order_id or actor else ""
         _log.info("%s: %s%s", self._around.peer, what, about)
+
+
+def _plain(text: str) -> str:
+    """Return a text that goes into the journal and to programs: one line of bounded length."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:_DETAIL_CHARS]).strip()
 
 
 def _take_former(wanted: Wanted, kind: Kind, taken: Path) -> Target:

@@ -12,6 +12,7 @@ from gateway.errors import UpdateError
 from gateway.update.apply import programs
 from gateway.update.apply.ports import OnPercent, Wanted
 from gateway.update.trust.target import Device, Target
+from gateway.update.trust.versions import older
 
 if TYPE_CHECKING:
     from gateway.update.apply.rauc import Bundle, Slots
@@ -126,8 +127,12 @@ class System:
         """Have the other slot tried at the next boot: a power cut forgets that. Raises UpdateError."""
         if self._is_trial():
             raise UpdateError(Code.BUSY, "this system is on trial; commit it or leave it first", passing=True)
-        if _wait(self._rauc().slots()).interrupted:
+        found = _wait(self._rauc().slots())
+        if found.interrupted or found.other.status != "ok":
             raise UpdateError(Code.NOT_STARTED, "the other slot is not whole; install it again")
+        if older(found.other.version, self.version()):  # the way back after a commit is a higher version
+            detail = f"slot {found.other.bootname} has {found.other.version}, older than what runs"
+            raise UpdateError(Code.OLDER, detail)
         _wait(self._rauc().try_other())
 
     def restore(self, why: str) -> Mapping[str, Json]:

@@ -17,6 +17,7 @@ from gateway.update.trust.versions import older
 PIECE_BYTES: Final = 1 << 20
 _PATH: Final = re.compile(r"(os|app|config)(/[A-Za-z0-9_+~-][A-Za-z0-9._+~-]*){1,2}")
 _PATH_MAX: Final = 200
+VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,79}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def check_meant(target: Target, kind: str, version: str) -> None:
     """Raise UpdateError (UNTRUSTED) unless the target is of this kind and version; "" is any."""
     if target.kind not in tuple(Kind) or not target.path.startswith(f"{target.kind}/"):
         raise UpdateError(Code.UNTRUSTED, f"{target.path} is signed as {target.kind[:20]!a}, which it is not")
-    if not target.version:
+    if not VERSION.fullmatch(target.version):
         raise UpdateError(Code.UNTRUSTED, f"{target.path} is signed without a version")
     for wanted, signed in ((kind, target.kind), (version, target.version)):
         if wanted and wanted != signed:
@@ -112,7 +113,7 @@ def check_fits(target: Target, device: Device, *, downgrade: bool = False) -> No
             raise UpdateError(Code.INCOMPATIBLE, detail)
     if not device.running:
         return
-    least = target.text("min_version")
+    least = str(target.custom.get("min_version") or "")
     if least and older(device.running, least):
         detail = f"{target.version} needs {least} first; {device.running} runs"
         raise UpdateError(Code.INCOMPATIBLE, detail)

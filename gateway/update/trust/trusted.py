@@ -5,6 +5,7 @@ has left in the spool and believes none of it. Facts: specification of TUF 1.0.3
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from gateway.update.trust.target import Target, check_file, check_meant, check_p
 
 ROOT_FILES: Final = (Path("/etc/reed/tuf-root.json"), Path("/usr/share/reed/tuf/root.json"))
 """Whom to trust at first; the first that exists counts."""
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BROKEN: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What a reader of JSON stumbles over before it has looked at a signature."""
 
@@ -129,7 +131,7 @@ def _asked(updater: Updater, path: str) -> Target | None:
     if found is None:
         return None
     sha256 = found.hashes.get("sha256", "")
-    if not sha256:
+    if not _SHA256.fullmatch(sha256):  # it becomes part of a file's name; python-tuf takes any text
         raise UpdateError(Code.UNTRUSTED, f"{path} is signed without a SHA-256")
     # a copy, in plain types
     custom = json.loads(json.dumps(found.custom or {}))

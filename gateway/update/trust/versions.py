@@ -1,9 +1,13 @@
 """Which of two versions is the older one: the order of Debian's packages (Debian Policy 5.6.12)."""
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 
-_PIECES: Final = re.compile(r"(\D*)(\d*)")
+_PIECES: Final = re.compile(r"([^0-9]*)([0-9]*)")
+_Number: TypeAlias = tuple[int, str]
+"""Length and digits of a number without zeros before it: any length, which int() does not take."""
+_Pieces: TypeAlias = list[tuple[list[int], _Number]]
+
 _END: Final = 0
 """A text that ends comes before any letter, and after "~"."""
 
@@ -13,24 +17,29 @@ def older(one: str, other: str) -> bool:
     return _parts(one) < _parts(other)
 
 
-def _parts(version: str) -> tuple[int, list[tuple[list[int], int]], list[tuple[list[int], int]]]:
+def _parts(version: str) -> tuple[_Number, _Pieces, _Pieces]:
     epoch, colon, rest = version.partition(":")
     if not colon or not epoch.isascii() or not epoch.isdigit():
         epoch, rest = "0", version
     upstream, dash, revision = rest.rpartition("-")
     if not dash:
         upstream, revision = rest, ""
-    return int(epoch), _pieces(upstream), _pieces(revision)
+    return _number(epoch), _pieces(upstream), _pieces(revision)
 
 
-def _pieces(text: str) -> list[tuple[list[int], int]]:
+def _pieces(text: str) -> _Pieces:
     """Return letters and numbers in turn; numbers count as numbers."""
     found = [
-        ([_weight(letter) for letter in letters] + [_END], int(number or 0))
+        ([_weight(letter) for letter in letters] + [_END], _number(number))
         for letters, number in _PIECES.findall(text)
         if letters or number
     ]
-    return [*found, ([_END], 0)]
+    return [*found, ([_END], _number(""))]
+
+
+def _number(digits: str) -> _Number:
+    digits = digits.lstrip("0")
+    return len(digits), digits
 
 
 def _weight(letter: str) -> int:

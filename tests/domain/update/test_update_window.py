@@ -6,6 +6,7 @@ from gateway.domain.update.model import Window
 from gateway.domain.update.window import opens_in_min, shown
 
 MINUTES = st.integers(0, 1439)
+EDGES = st.integers(0, 1440)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,9 @@ MINUTES = st.integers(0, 1439)
         (Window(1320, 60), 30, 0),
         (Window(1320, 60), 60, 1260),
         (Window(0, 0), 700, 0),
+        (Window(0, 1440), 700, 0),
+        (Window(1440, 60), 30, 0),
+        (Window(1440, 60), 60, 1380),
         (None, 700, 0),
     ],
 )
@@ -28,7 +32,7 @@ def test_a_window_is_open_from_its_first_minute_to_its_last_over_midnight_too(
     assert opens_in_min(window, minute) == wait_min
 
 
-@given(MINUTES, MINUTES, MINUTES)
+@given(EDGES, EDGES, MINUTES)
 def test_after_the_wait_it_is_open_and_never_before(begin: int, end: int, minute: int):
     window = Window(begin, end)
     wait_min = opens_in_min(window, minute)

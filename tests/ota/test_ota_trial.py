@@ -1,0 +1,91 @@
+"""A new version that fails in this way or that: the former one returns by itself and says why."""
+
+import pytest
+
+from tests.ota.harness.house import House
+from tests.ota.harness.stages import Stages
+from tests.ota.harness.works import FIRST, GOOD
+
+_GATE_S = 900.0
+_HANG = (
+    "sysctl -q -w kernel.sched_rt_runtime_us=-1; "
+    "for n in $(seq $(nproc)); do chrt -f 99 sh -c 'while :; do :; done' & done"
+)
+_FILL = (
+    "fallocate -l $(df --output=avail -B1 /data | tail -n 1) /data/ballast; "
+    "head -c 9999999 /dev/zero >>/data/ballast"
+)
+
+
+def _former_runs_again(site: House, update_id: str) -> dict[str, object]:
+    """Return the update as it ended, when the former version protects again and has told the cloud."""
+    assert site.pi.slot == "A"
+    site.is_protecting()
+    update = site.until_state(update_id, {"rolled_back", "failed"}, _GATE_S)
+    assert site.version == FIRST
+    boot = site.boot_state()
+    assert (boot["running"], boot["committed"], boot["armed"]) == ("A", "A", "0")
+    told = site.hears(update_id, str(update["state"]))
+    assert told["code"] == update["code"]
+    return update
+
+
+@pytest.mark.parametrize("how", ["panic", "hang"])
+def test_a_kernel_that_dies_on_trial_gives_way_to_the_former_one(
+    site: House, stages: Stages, how: str
+) -> None:
+    site.pi.resume(stages.trial)
+    if how == "hang":
+        site.pi.until("[ -c /dev/watchdog0 ]")
+    site.pi.remote.begin("echo c >/proc/sysrq-trigger" if how == "panic" else _HANG)
+    site.pi.follow()
+    update = _former_runs_again(site, stages.update_id)
+    assert update["code"] == "not_started"
+
+
+def test_a_version_that_loses_its_sensors_is_taken_back_and_they_are_named(
+    site: House, stages: Stages
+) -> None:
+    site.pi.resume(stages.trial)
+    site.pi.run("systemctl mask --runtime --now reed-building.service")
+    site.pi.follow(_GATE_S)
+    update = _former_runs_again(site, stages.update_id)
+    assert update["code"] == "unhealthy"
+    assert "floor" in str(update["detail"]) or "dishwasher" in str(update["detail"])
+
+
+def test_a_release_whose_daemon_does_not_start_is_taken_back_and_says_why(
+    site: House, stages: Stages
+) -> None:
+    target = stages.works.release(stages.works.bundle(GOOD, "broken-daemon"))
+    site.restock(stages.works)
+    site.pi.resume(stages.ready)
+    site.is_linked()
+    update_id = site.order(target, GOOD)
+    site.until_state(update_id, {"rebooting"}, 1800.0)
+    site.pi.follow()
+    assert site.pi.slot == "B"
+    site.pi.follow(_GATE_S)
+    update = _former_runs_again(site, update_id)
+    assert update["code"] == "unhealthy"
+    assert "does not answer" in str(update["detail"])
+
+
+def test_a_data_partition_that_is_full_during_the_trial_bricks_nothing(site: House, stages: Stages) -> None:
+    site.pi.resume(stages.trial)
+    site.pi.run(_FILL, check=False)
+    site.is_protecting()
+    site.pi.run("rm /data/ballast" if site.stays_on_trial(300.0) else "true", check=False)
+    site.is_protecting()
+    update = site.until_state(stages.update_id, {"succeeded", "rolled_back", "failed"}, _GATE_S)
+    boot = site.boot_state()
+    assert boot["committed"] == ("B" if update["state"] == "succeeded" else "A")
+
+
+def test_a_trial_that_nobody_commits_is_ended_by_the_guard(site: House, stages: Stages) -> None:
+    site.pi.resume(stages.trial)
+    site.pi.run("systemctl mask --runtime --now reed-health.timer reed-health.service reed-update.service")
+    site.pi.remote.begin("systemctl start reed-trial-guard.service")
+    site.pi.follow()
+    update = _former_runs_again(site, stages.update_id)
+    assert update["code"] in ("not_started", "unhealthy")

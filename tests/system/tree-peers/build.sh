@@ -1,0 +1,1 @@
+../tree-boot/build.sh
