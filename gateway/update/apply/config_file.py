@@ -225,7 +225,7 @@ def _gateway_id(text: str) -> str:
     try:
         found = tomllib.loads(text).get("gateway", {})
         return str(found.get("id", "")) if isinstance(found, dict) else ""
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UpdateError(Code.INVALID, f"it is not TOML: {error}") from None
 
 

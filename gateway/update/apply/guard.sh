@@ -56,6 +56,11 @@ package_is() {
     [ "$(dpkg-query -Wf '${db:Status-Status} ${db:Status-Eflag} ${Version}' $package)" = "installed ok $1" ]
 }
 
+# what dpkg was interrupted in, the triggers of other packages too
+settle() {
+    [ -z "$(dpkg --audit)" ] || dpkg --configure -a --force-confold
+}
+
 restore_app() {
     if ! package_is "$former_version"; then
         # another package manager may be at work
@@ -68,11 +73,12 @@ restore_app() {
         done
     fi
     protect as-it-is
+    settle || say "dpkg is not in order; see: dpkg --audit"
     package_is "$former_version"
 }
 
 repair_app() {
-    package_is "$version" || package_is "$former_version" || dpkg --configure -a --force-confold
+    settle
     if package_is "$version" || package_is "$former_version"; then
         protect as-it-is
         return

@@ -113,7 +113,7 @@ def check_fits(target: Target, device: Device, *, downgrade: bool = False) -> No
             raise UpdateError(Code.INCOMPATIBLE, detail)
     if not device.running:
         return
-    least = str(target.custom.get("min_version") or "")
+    least = str(target.custom.get("min_version") or "")[:80]
     if least and older(device.running, least):
         detail = f"{target.version} needs {least} first; {device.running} runs"
         raise UpdateError(Code.INCOMPATIBLE, detail)
