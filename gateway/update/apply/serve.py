@@ -17,8 +17,6 @@ from gateway.update.trust.target import Target, check_fits
 
 _log = logging.getLogger(__name__)
 
-ANY_GATEWAY = "*"
-"""In the metadata: a target for every gateway."""
 _WAIT_S = 5.0
 _DETAIL_CHARS = 1000
 
@@ -109,8 +107,6 @@ class Applier:
         target = trust.target(wanted.target, wanted.kind, wanted.version)
         device = kind.device()
         device = replace(device, gateway=device.gateway or self._around.gateway)
-        if target.text("gateway") == ANY_GATEWAY:
-            device = replace(device, gateway=ANY_GATEWAY)
         check_fits(target, device, downgrade=wanted.downgrade)
         files.take(self._around.spool / target.file_name, taken, target.length_bytes)
         trust.verify(taken, target)

@@ -15,6 +15,7 @@ from tests.ota.harness.works import GOOD, Alone, Works
 _INSTALL_S = 1200.0
 _DOWNLOAD_S = 900.0
 _ROUNDS = 3
+_WRITES = "journalctl -b -u rauc -o cat | grep -q 'Updating /dev'"
 
 
 class Stages:
@@ -111,11 +112,13 @@ class Stages:
         site.until_state(update_id, {"installing"}, _DOWNLOAD_S)
         self._note("fetch, with a leak in between", time.monotonic() - began_s)
         began_s = time.monotonic()
+        site.pi.until(_WRITES, 600.0)  # from here on it cannot be stopped
         site.pi.freeze(self._folder / "installing.qcow2")
         site.pi.resume(self._folder / "installing.qcow2")
         self._note("leak, install", site.leak(_ROUNDS))
         assert site.record()["state"] == "installing", "the installation was over before the leak"
-        site.until_state(update_id, {"waiting"}, _INSTALL_S)
+        waiting = site.until_state(update_id, {"waiting"}, _INSTALL_S)
+        assert waiting["next"] == "reboot", waiting
         self._note("install", time.monotonic() - began_s)
         self._note("bytes fetched", site.server.of_targets())
         site.pi.freeze(to)
