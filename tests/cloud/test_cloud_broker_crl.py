@@ -128,7 +128,9 @@ def test_without_a_running_mosquitto_the_crl_waits_for_its_start(broker: Mosquit
     assert verdict(broker, "gw-held") is Verdict.REVOKED
 
 
-@pytest.mark.parametrize("content", [str(os.getpid()), "4194304", "", "no number"])
+@pytest.mark.parametrize(
+    "content", [str(os.getpid()), "4194304", "", "no number"], ids=["ours", "nobody", "empty", "words"]
+)
 def test_a_stale_pid_file_leads_no_signal_astray(broker: Mosquitto, content: str) -> None:
     hits: list[int] = []
     former = signal.signal(signal.SIGHUP, lambda number, _frame: hits.append(number))

@@ -61,12 +61,14 @@ class Works:
     """
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.alone = Alone(folder / "lock")
-        self.ca = devca.ensure(folder / "ca", GATEWAY_ID, (INSIDE, "localhost"))
         self.keys = folder / "keys"
-        if not self.keys.exists():
-            _run(PROJECT / "ota" / "pki", self.keys)
+        with self.alone:
+            self.ca = devca.ensure(folder / "ca", GATEWAY_ID, (INSIDE, "localhost"))
+            if not self.keys.exists():
+                _run(PROJECT / "ota" / "pki", self.keys)
 
     @property
     def package(self) -> Path:
@@ -187,10 +189,12 @@ class Shop:
 
 
 def works() -> Works:
-    """Return the works of this checkout; those of others are forgotten."""
+    """Return the works of this checkout; those of former ones are forgotten."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    folder = Path(os.environ.get("REED_OTA_WORKS") or CACHE / recipe())
+    if given := os.environ.get("REED_OTA_WORKS"):
+        return Works(Path(given))
     with Alone(CACHE / "works.lock"):
+        folder = CACHE / recipe()
         for other in CACHE.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other)
