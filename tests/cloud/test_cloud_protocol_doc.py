@@ -23,7 +23,7 @@ from tests.fakes.softtpm import Maker, SoftTpm
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "protocol.md").read_text()
-ENROLMENT = DOC[DOC.index("## 7. Enrolment") :]
+ENROLMENT = DOC[DOC.index("## 7. Enrolment") : DOC.index("## 8. Updates")]
 KINDS: dict[str, type[msgspec.Struct]] = {
     "attestation": wire.AttestationBegin,
     "attestation-challenge": wire.AttestationChallenge,

@@ -12,6 +12,8 @@ from tests.ota.harness.works import Works, works
 # stories that start machines: `make ota-test`
 if "REED_OTA_TEST" not in os.environ:
     collect_ignore_glob = [
+        "test_ota_every_write.py",
+        "test_ota_image.py",
         "test_ota_update.py",
         "test_ota_trial.py",
         "test_ota_refused.py",
