@@ -399,7 +399,7 @@ def test_a_name_from_the_air_does_nothing_to_the_terminal(
 ):
     air(PLAIN, plain(), "a\x1b[2Jb\nc\u202ed")
 
-    assert main(["ble", "scan", "--seconds", "1", "--config", str(config)]) == 0
+    assert main(["ble", "scan", "--seconds", "3", "--config", str(config)]) == 0
     assert "a?[2Jb?c?d" in capsys.readouterr().out
 
 

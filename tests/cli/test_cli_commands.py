@@ -280,7 +280,7 @@ def test_events_are_followed_until_interrupted(gateway: Served):
     gateway.do(lambda: gateway.gateway.publish("note", {"n": 1}))
     line = following.stdout.readline()
     following.send_signal(signal.SIGINT)
-    _, err = following.communicate(timeout=10)
+    _, err = following.communicate(timeout=60)
 
     assert json.loads(line)["body"] == {"n": 1}
     assert (following.returncode, err) == (130, "")
