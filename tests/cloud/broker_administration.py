@@ -62,7 +62,7 @@ class Administration:
 
         def administer(number: int) -> None:
             try:
-                for name in (f"thread-{number}-{turn}" for turn in range(5)):
+                for name in (f"thread-{number}-{turn}" for turn in range(20)):
                     rig.admin.grant(name)
                     assert name in rig.admin.granted()
                     rig.admin.deny(name)

@@ -2,6 +2,10 @@
 
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from cloud.brokers import open_broker
 from cloud.brokers.rabbitmq import crl_dir, rights
+from cloud.brokers.rabbitmq.api import Api
 from cloud.brokers.settings import Settings
 from cloud.errors import BrokerError
 from tests.fakes.authority import Authority, Signer
@@ -93,3 +98,46 @@ def test_rights_are_the_protocol_s_to_the_letter() -> None:
         "read": r"^reed\.v1\.gw-1\.cmd\..*$",
     }
     assert rights.permission("gw-1")["configure"] == "^mqtt-subscription-gw-1qos[01]$"
+
+
+@contextmanager
+def _stumbling(times: int) -> Iterator[str]:
+    """Answer 500 so often, then a list, as RabbitMQ does around a deletion; yield the address."""
+    left = [times]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            left[0] -= 1
+            self.send_response(500 if left[0] >= 0 else 200)
+            self.end_headers()
+            if left[0] < 0:
+                self.wfile.write(b'["gw-1"]')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("times", "answers"), [(0, True), (2, True), (9, False)])
+def test_a_list_that_stumbles_over_a_deletion_is_asked_for_again(
+    tmp_path: Path, times: int, answers: bool
+) -> None:
+    password_file = tmp_path / "password"
+    password_file.write_text("secret\n")
+    authority = Authority(tmp_path / "home")
+    with _stumbling(times) as url:
+        settings = Settings(kind="rabbitmq", timeout_s=5.0, api_url=url, api_password_file=str(password_file))
+        with Api(settings, authority.home) as api:
+            if answers:
+                assert api.get("users") == ["gw-1"]
+            else:
+                with pytest.raises(BrokerError, match="answers 500"):
+                    api.get("users")

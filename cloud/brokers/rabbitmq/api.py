@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,10 @@ _ABSENT = 404
 _UNAUTHORISED = (401, 403)
 _SUCCESS = range(200, 300)
 _LONGEST_REASON = 200
+_STUMBLED = 500
+"""What a list answers when somebody on it is deleted while RabbitMQ 4.0 makes it; the next one is right."""
+_ATTEMPTS = 4
+_PAUSE_S = 0.1
 
 
 class Api:
@@ -32,6 +37,7 @@ class Api:
         self._user = settings.api_user
         self._authorisation = _basic(settings)
         self._connection = _connection(settings, home)
+        self._status = 0
 
     def __enter__(self) -> Self:
         return self
@@ -41,6 +47,11 @@ class Api:
 
     def get(self, *path: str) -> Any:  # noqa: ANN401  # whatever JSON it is
         """Return what is there; None if nothing is."""
+        for _ in range(_ATTEMPTS - 1):
+            found = self.call("GET", *path, allowed=(_ABSENT, _STUMBLED))
+            if self._status != _STUMBLED:
+                return found
+            time.sleep(_PAUSE_S)
         return self.call("GET", *path, allowed=(_ABSENT,))
 
     def put(self, *path: str, body: object) -> None:
@@ -67,6 +78,7 @@ class Api:
             self._connection.request(method, target, content, headers)
             response = self._connection.getresponse()
             said = response.read()
+            self._status = response.status
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise BrokerError(f"RabbitMQ at {self._url} cannot be reached: {error!r}") from error
