@@ -77,11 +77,9 @@ def playing(folder: Path) -> Iterator[subprocess.Popen[str]]:
 def test_story_holds_in_about_a_minute_and_leaves_nothing_running(
     playing: subprocess.Popen[str], folder: Path
 ):
-    began_s = time.monotonic()
     told, _ = playing.communicate(timeout=150)
 
     assert playing.returncode == 0, told
-    assert time.monotonic() - began_s < 150  # a minute; more on a busy machine
     assert "✗" not in told
     for step in (
         "reed-gateway enrol → first message at the cloud",
