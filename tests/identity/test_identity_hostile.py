@@ -59,6 +59,7 @@ def answer(der: bytes) -> Answer:
 # --- what the server sends ------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # negative serials
 @given(st.data())
 def test_whatever_is_in_a_certificate_it_is_left_out_or_can_be_judged(issuer: Issuer, data: st.DataObject):
     whole = bytearray(certificates_only(issuer.root))
