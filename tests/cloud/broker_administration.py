@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -62,7 +63,7 @@ class Administration:
 
         def administer(number: int) -> None:
             try:
-                for name in (f"thread-{number}-{turn}" for turn in range(20)):
+                for name in (f"thread-{number}-{turn}" for turn in range(8)):
                     rig.admin.grant(name)
                     assert name in rig.admin.granted()
                     rig.admin.deny(name)
@@ -104,7 +105,12 @@ class Administration:
             assert "\n" not in said
 
     def test_it_tells_its_version_and_its_connections(self, rig: Rig) -> None:
+        def sees_one() -> bool:
+            with suppress(BrokerError):  # RabbitMQ comes to itself slowly after the story before
+                return (rig.admin.stats().connected or 0) >= 1
+            return False
+
         rig.admin.grant("admin-4")
         with gateway(rig, "admin-4"):
-            assert until(lambda: (rig.admin.stats().connected or 0) >= 1)
+            assert until(sees_one)
             assert rig.admin.stats().version.split()[-1].count(".") == 2
