@@ -6,8 +6,8 @@ The cloud gives a certificate again for the same token and the same key; so the 
 import hashlib
 from pathlib import Path
 
+from gateway import durable
 from gateway.errors import IdentityError
-from gateway.identity import durable
 from gateway.identity.config import Config
 from gateway.identity.keys import Keys, keys_of
 from gateway.identity.pair import Pair

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import gmtime, strftime
 
+from gateway import durable
 from gateway.errors import EnrolmentError, IdentityError, UnreachableError
-from gateway.identity import begun, durable, issued, tls, trust
+from gateway.identity import begun, issued, tls, trust
 from gateway.identity.config import Config
 from gateway.identity.est import CloudParameters, EstClient
 from gateway.identity.https import place

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gateway import durable
 from gateway.errors import BusyError, IdentityError
-from gateway.identity import durable
 
 _LOOK_EVERY_S = 0.05
 _ADVICE = {

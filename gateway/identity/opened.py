@@ -4,8 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from gateway import durable
 from gateway.errors import IdentityError, TpmError
-from gateway.identity import durable
 from gateway.identity.secrets import NAME, Secrets, changing
 
 _FOLDER_MODE = 0o755

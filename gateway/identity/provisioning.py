@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateway import durable
 from gateway.errors import ConfigError, StoreError
-from gateway.identity import durable
 
 PLACES = (Path("/boot/firmware/reed-enrol.toml"), Path("/boot/reed-enrol.toml"))
 """Where it is looked for: Debian's and the older place of a Raspberry Pi's boot partition."""

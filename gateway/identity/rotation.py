@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
+from gateway import durable
 from gateway.errors import EnrolmentError, GatewayError, IdentityError
-from gateway.identity import csr, durable, issued, keys, recovery, tls
+from gateway.identity import csr, issued, keys, recovery, tls
 from gateway.identity.config import Config
 from gateway.identity.due import Action
 from gateway.identity.est import EstClient, Provable

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gateway import durable
 from gateway.errors import IdentityError
-from gateway.identity import durable
 from gateway.identity.config import Config
 from gateway.identity.keys import open_keys
 from gateway.identity.lock import problem

@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from gateway import durable
 from gateway.errors import IdentityError
-from gateway.identity import durable, records
+from gateway.identity import records
 from gateway.identity.lock import Lock, problem
 from gateway.identity.pair import Pair
 from gateway.identity.records import Attempt, Cloud

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from gateway import durable
 from gateway.errors import IdentityError
-from gateway.identity import csr, durable
+from gateway.identity import csr
 from gateway.identity.keys import read_key_file
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway import durable
 from gateway.cli.demo import devca
 from gateway.cli.demo.broker import Broker
 from gateway.cli.demo.devca import DevCa
 from gateway.config.model import Config
-from gateway.identity import durable
 from gateway.identity.records import Attempt
 from gateway.identity.records import Cloud as EnrolledAt
 from tests.fakes.broker import needs_mosquitto

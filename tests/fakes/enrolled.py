@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway.identity import durable
+from gateway import durable
 from gateway.identity.config import Config
 from gateway.identity.pair import Pair
 from gateway.identity.records import Cloud as Where

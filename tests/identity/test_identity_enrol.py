@@ -15,8 +15,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway import durable
 from gateway.errors import EnrolmentError, IdentityError, TpmError, UnreachableError
-from gateway.identity import durable, enrol
+from gateway.identity import enrol
 from gateway.identity.config import Config
 from gateway.identity.order import Enrolled, Order
 from gateway.identity.slots import Slots

@@ -22,8 +22,9 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import durable
 from gateway.errors import ConfigError, EnrolmentError, IdentityError, UnreachableError
-from gateway.identity import answers, durable, https, issued, provisioning, trust
+from gateway.identity import answers, https, issued, provisioning, trust
 from gateway.identity.https import Answer, Request
 from gateway.identity.rotation import renew
 from gateway.identity.slots import Slots

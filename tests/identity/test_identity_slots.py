@@ -14,8 +14,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gateway import durable
 from gateway.errors import BusyError, IdentityError
-from gateway.identity import durable, records
+from gateway.identity import records
 from gateway.identity.pair import Pair
 from gateway.identity.records import Attempt, Cloud
 from gateway.identity.slots import Slots

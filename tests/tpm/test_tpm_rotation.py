@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from gateway import durable
 from gateway.errors import EnrolmentError, IdentityError, TpmError
-from gateway.identity import durable, tls
+from gateway.identity import tls
 from gateway.identity.config import Config
 from gateway.identity.keys import Keys, in_tpm, open_keys
 from gateway.identity.records import Cloud as Where

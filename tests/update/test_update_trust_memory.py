@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import durable
 from gateway.domain.update.model import Code
 from gateway.errors import UpdateError
 from gateway.update import keep
@@ -196,7 +197,7 @@ def test_a_full_disk_is_said_and_loses_nothing(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keep.os, "fsync", full)
+    monkeypatch.setattr(durable.os, "fsync", full)
     with pytest.raises(Exception, match="No space left"):
         runner(vendor, folder).target(PATH)
     monkeypatch.undo()

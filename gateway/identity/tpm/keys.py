@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from gateway import durable
 from gateway.errors import IdentityError
-from gateway.identity import durable
 from gateway.identity.config import Config
 from gateway.identity.keys import read_key_file
 from gateway.identity.tpm.calls import call

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from gateway import durable
 from gateway.domain.model import Json
 from gateway.domain.update.model import Code, Kind
 from gateway.errors import UpdateError
@@ -121,7 +122,7 @@ class ConfigFile:
                 "former_version": pending.former_version,
                 "former_sha256": _sha256(self._former),
             }
-            files.write(self._memory, json.dumps(known).encode())
+            durable.write(self._memory, json.dumps(known).encode())
             self._guard.disarm()
         return {"version": self.version()}
 
@@ -142,7 +143,7 @@ class ConfigFile:
         """Lay it beside the file, with its owner and mode: paths in it are looked for from there."""
         files.require_space(self._path.parent, len(text.encode()))
         found = self._path.stat()
-        files.write(self._offered, text.encode(), 0o600)
+        durable.write(self._offered, text.encode(), 0o600)
         os.chown(self._offered, found.st_uid, found.st_gid)
         self._offered.chmod(found.st_mode & 0o7777)
 
@@ -179,7 +180,7 @@ class ConfigFile:
             }
         )
         self._offered.rename(self._path)
-        files.sync_folder(self._path.parent)
+        durable.sync_folder(self._path.parent)
 
     def _take_in(self, action: str) -> None:
         state = daemon.life().state

@@ -1,4 +1,4 @@
-"""Root's own files: written whole or not at all, and copied from others without following them anywhere."""
+"""Root's own folders, and files copied from others without following them anywhere."""
 
 import os
 import stat
@@ -13,40 +13,6 @@ PRIVATE_FOLDER = 0o700
 _CHUNK_BYTES = 1 << 20
 _RESERVE_BYTES = 16 << 20
 """Stays free for everybody else."""
-
-
-def write(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
-    """Make `path` hold `data`: whole or not at all, on the disk on return. Raises OSError."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(file, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fchmod(file, mode)
-            os.fsync(file)
-        draft.rename(path)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def remove(path: Path) -> None:
-    """Make sure that there is no such file, also after a power cut. Raises OSError."""
-    path.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Return once the names in this folder are on the disk. Raises OSError."""
-    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def sync(path: Path) -> None:

@@ -9,6 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from gateway import durable
 from gateway.domain.update.model import Code
 from gateway.errors import UpdateError
 from gateway.update.apply import files, packages, programs
@@ -38,7 +39,7 @@ class Former:
         if self._running.exists():
             self._running.replace(self._before)
         file.replace(self._running)
-        files.sync_folder(self._folder)
+        durable.sync_folder(self._folder)
 
     def before(self) -> tuple[str, Path] | None:
         """Return version and file of what ran before, if there is one. Raises UpdateError."""
@@ -51,7 +52,7 @@ class Former:
             made = self._folder / "repacked.deb"
             self._pack(made)
             made.rename(self._running)
-            files.sync_folder(self._folder)
+            durable.sync_folder(self._folder)
         return self._running
 
     def _pack(self, made: Path) -> None:

@@ -9,9 +9,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway import durable
 from gateway.domain.update.model import Code
 from gateway.errors import UpdateError
-from gateway.update.apply import files, programs
+from gateway.update.apply import programs
 
 UNITS = Path("/usr/local/lib/systemd/system")
 """Not of any package, and kept where the root file system is read-only."""
@@ -64,17 +65,17 @@ class DeadMan:
     def arm(self, settings: Mapping[str, str]) -> None:
         """Have it act unless it is disarmed in time. Raises UpdateError (INSTALL_FAILED), OSError."""
         lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
-        files.write(self._home / _SCRIPT, _SOURCE.read_bytes(), 0o700)
-        files.write(self._home / _SETTINGS, lines.encode())
+        durable.write(self._home / _SCRIPT, _SOURCE.read_bytes(), 0o700)
+        durable.write(self._home / _SETTINGS, lines.encode())
         wanted = self._units / "timers.target.wants"
         wanted.mkdir(parents=True, exist_ok=True)
         words = {"home": self._home, "guard_s": self._guard_s, "minutes": self._guard_s / 60}
-        files.write(self._units / "reed-apply-guard.service", _SERVICE_UNIT.format(**words).encode(), 0o644)
-        files.write(self._units / _TIMER, _TIMER_UNIT.format(**words).encode(), 0o644)
+        durable.write(self._units / "reed-apply-guard.service", _SERVICE_UNIT.format(**words).encode(), 0o644)
+        durable.write(self._units / _TIMER, _TIMER_UNIT.format(**words).encode(), 0o644)
         (wanted / _TIMER).unlink(missing_ok=True)
         (wanted / _TIMER).symlink_to(self._units / _TIMER)
         for folder in (wanted, self._units, *self._units.parents[:3]):  # which may be new
-            files.sync_folder(folder)
+            durable.sync_folder(folder)
         programs.must("systemctl", "daemon-reload", timeout_s=_SYSTEMCTL_S)
         self.count_anew()
 
@@ -97,7 +98,7 @@ class DeadMan:
     def _run(self, *words: str) -> None:
         script = self._home / _SCRIPT
         if not script.exists():  # nothing was ever armed
-            files.write(script, _SOURCE.read_bytes(), 0o700)
+            durable.write(script, _SOURCE.read_bytes(), 0o700)
         settings = {
             "REED_APPLY_HOME": str(self._home),
             "REED_GUARD_UNITS": str(self._units),

@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from gateway import durable
 from gateway.domain.model import Json
 from gateway.domain.update.model import Code
 from gateway.errors import UpdateError
-from gateway.update.apply import files
 
 NAME = "pending.json"
 OUTCOME = "outcome.json"
@@ -77,14 +77,14 @@ class Trial:
 
     def end(self) -> None:
         """Nothing is on trial any more."""
-        files.remove(self._file)
+        durable.remove(self._file)
 
     def outcome(self) -> dict[str, Json]:
         """Return what was restored last, and why; nothing if the last trial was committed."""
         return _object(self._outcome)
 
     def _write(self, pending: Pending) -> None:
-        files.write(self._file, json.dumps(pending.as_json()).encode())
+        durable.write(self._file, json.dumps(pending.as_json()).encode())
 
 
 def _object(path: Path) -> dict[str, Json]:

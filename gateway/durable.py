@@ -24,6 +24,7 @@ def write(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
         file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
             _give(file, path.parent)
+            os.fchmod(file, mode)  # whatever the umask is
             _write_all(file, data)
             os.fsync(file)
         finally:
@@ -51,13 +52,13 @@ def empty(path: Path) -> None:
         os.fsync(opened)
 
 
-def folder(path: Path) -> None:
-    """Make sure that there is such a folder, which only its owner may enter; its parent must exist.
+def folder(path: Path, mode: int = PRIVATE_FOLDER) -> None:
+    """Make sure that there is such a folder; its parent must exist. By default only its owner may enter.
 
     One that is there is given to its owner again: whoever made it may have been cut off before.
     """
     try:
-        path.mkdir(PRIVATE_FOLDER)
+        path.mkdir(mode)
         is_new = True
     except FileExistsError:
         is_new = False
