@@ -28,6 +28,7 @@ ALL = (
     "disk_thread",
     "deny",
     "handshake",
+    "difference",
 )
 NAMED = ("peers",)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tuf.api.metadata import TargetFile
 
-from ota import files
+from ota import chunks, files
 from ota.errors import OtaError
 from ota.repository import Repository
 from ota.roles import KINDS
@@ -72,6 +72,7 @@ def add(repo: Repository, release: Release) -> str:
         if known is not None and known.hashes.get("sha256") != digest:
             raise OtaError(f"{release.path}: is released with another content; choose another file name")
         files.copy(release.file, target_file(repo.targets, release.path, digest))
+        chunks.complete(repo.targets)
     except OSError as error:
         raise OtaError(f"{release.file}: {error.strerror or error}") from None
     metadata.signed.targets[release.path] = TargetFile(
@@ -103,6 +104,8 @@ def _check(release: Release) -> None:
     for name in filter(None, (release.file.name, release.gateway)):
         if not _NAME.fullmatch(name):
             raise OtaError(f'{name!r} is no name of a target; use letters, digits and "._+~-"')
+    if chunks.is_list(release.file.name):
+        raise OtaError(f"{release.file.name!r} would be taken for a list of chunks; choose another name")
     for version in filter(None, (release.version, release.min_version)):
         if not _VERSION.fullmatch(version):
             raise OtaError(f"{version!r} is no version, e.g. 1.4.0 or 1.4.0~rc1; it begins with a digit")

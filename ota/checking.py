@@ -12,7 +12,7 @@ from tuf.api.metadata import Metadata, TargetFile
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from ota import files, repository
+from ota import chunks, files, repository
 from ota.adding import target_file
 from ota.errors import OtaError
 from ota.roles import DAYS, KINDS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP
@@ -24,7 +24,7 @@ _SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is: `expiries` by role, `targets` by path, and `warnings`, of what ends soon."""
+    """What there is: `expiries` by role, `targets` by path, and `warnings`."""
 
     expiries: dict[str, datetime] = field(default_factory=dict)
     targets: dict[str, TargetFile] = field(default_factory=dict)
@@ -37,7 +37,7 @@ def check(folder: Path, *, root: Path | None = None, warn_days: float = 14.0) ->
     Args:
         folder: With metadata/ and targets/.
         root: That a gateway was given; None is the first one in the folder.
-        warn_days: What ends within so many days is warned of.
+        warn_days: What ends within so many days is warned of; and a list of chunks that is missing or wrong.
 
     Raises:
         OtaError: A gateway would refuse something; the message says what.
@@ -59,6 +59,7 @@ def check(folder: Path, *, root: Path | None = None, warn_days: float = 14.0) ->
         except (RepositoryError, DownloadError) as error:
             raise OtaError(f"{folder}: a gateway would refuse it: {' '.join(str(error).split())}") from None
     found.warnings.extend(_ending(found, warn_days))
+    found.warnings.extend(_unlisted(found, folder))
     return found
 
 
@@ -97,6 +98,13 @@ def _whole(updater: Updater, folder: Path, role: str, path: str) -> TargetFile:
     if info.custom is None or info.custom.get("kind") != role or not info.custom.get("version"):
         raise OtaError(f"{path}: is signed without its kind and version")
     return info
+
+
+def _unlisted(found: Found, folder: Path) -> Iterator[str]:
+    systems = {path: info for path, info in found.targets.items() if path.startswith(f"{chunks.KIND}/")}
+    for path, info in systems.items():
+        if fault := chunks.fault(target_file(folder / "targets", path, info.hashes["sha256"])):
+            yield f"{path} {fault}"
 
 
 def _ending(found: Found, warn_days: float) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ota import files, repository, sealing
+from ota import chunks, files, repository, sealing
 from ota.errors import OtaError
 from ota.repository import Repository
 from ota.roles import TIMESTAMP
@@ -11,12 +11,13 @@ from ota.roles import TIMESTAMP
 def publish(repo: Repository, dest: Path) -> int:
     """Bring a folder up to date and return how many files were new.
 
-    Targets come first, then numbered metadata, and last the timestamp, which leads to all of it: whoever
-    fetches meanwhile sees the former state or the new one.
+    Targets come first, with the lists of their chunks, then numbered metadata, and last the timestamp, which
+    leads to all of it: whoever fetches meanwhile sees the former state or the new one.
 
     Raises:
         OtaError: Nothing is staged or sealed, the folder is newer than we are or of another copy of this
             repository, or it cannot be written.
+        OSError: A list cannot be written.
     """
     timestamp = repo.published(TIMESTAMP)
     if timestamp is None:
@@ -24,6 +25,7 @@ def publish(repo: Repository, dest: Path) -> int:
     sealing.require_sealed(repo)
     _require_older(dest, timestamp.signed.version)
     _require_same(repo, dest)
+    chunks.complete(repo.targets)  # of what was added before there were lists
     try:
         new = sum(_copied(path, repo.folder, dest) for path in _in_order(repo))
         files.copy(repo.metadata / "timestamp.json", dest / "metadata" / "timestamp.json")

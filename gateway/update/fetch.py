@@ -1,34 +1,32 @@
 """Downloads a target into the spool, bit by bit over days if need be.
 
 What lies in `NAME.part` is always the beginning of the file whose SHA-256 is in NAME, or rubbish, which the
-whole digest shows. Facts: RFC 9110, sections 13.1.5 (If-Range), 14.2 (Range) and 14.4 (Content-Range).
+whole digest shows. Of a system, what the former one has, too, is copied from there (ADR 20).
 """
 
-import os
-import re
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from gateway.domain.update.model import Code
 from gateway.errors import StoreError, UpdateError
-from gateway.update import keep
+from gateway.update import chunks, difference, former, keep, room
+from gateway.update.asking import Asking, NoRange
+from gateway.update.chunks import Chunk
+from gateway.update.difference import Run
+from gateway.update.former import Former
 from gateway.update.part import PIECE_BYTES, Part, Stopped
-from gateway.update.ports import Web, WebAnswer, WebRequest
+from gateway.update.ports import Web
 from gateway.update.trust.target import Target, check_file
 
 __all__ = ["PIECE_BYTES", "RESERVE_BYTES", "Download", "Stopped", "clean", "fetch"]
 
 RESERVE_BYTES: Final = 128 << 20
 """Stays free, for the outbox and the journal."""
-_STALL_S: Final = 60.0
-_MORE_BYTES: Final = 1 << 20
-"""So much too much still comes to `Part`, which says what is wrong."""
-_OK: Final = 200
-_PARTIAL: Final = 206
-_NOT_SATISFIABLE: Final = 416
-_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_MB: Final = 1e6
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +63,27 @@ def fetch(web: Web, wanted: Download) -> Path:
     try:
         keep.folder(wanted.folder)
         clean(wanted.folder, wanted.target)
-        if _is_there(path, wanted.target):
-            return path
-        return _fetched(web, wanted, path)
+        if not _is_there(path, wanted.target):
+            _fetch(web, wanted, path)
+        if chunks.may_have_list(wanted.target):
+            # from now on this is what the next one has most of; the applier needs the room for its copy
+            former.forget(wanted.folder, besides=path.name)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from None
+    return path
 
 
 def clean(folder: Path, target: Target | None = None) -> None:
-    """Remove what belongs to other targets; one at a time is wanted. Raises OSError."""
-    kept = {target.file_name, f"{target.file_name}.part"} if target is not None else set()
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if path.name not in kept and not path.is_dir():
-                path.unlink(missing_ok=True)
+    """Remove what belongs to other targets but the former system; one at a time is wanted. Raises OSError."""
+    if not folder.is_dir():
+        return
+    name = target.file_name if target is not None else ""
+    kept = {name, f"{name}.part", chunks.list_of(name)}
+    if (source := former.find(folder, besides=name)) is not None:
+        kept |= {source.name, chunks.list_of(source.name)}
+    for path in folder.iterdir():
+        if path.name not in kept and not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def _is_there(path: Path, target: Target) -> bool:
@@ -92,96 +97,94 @@ def _is_there(path: Path, target: Target) -> bool:
     return True
 
 
-def _fetched(web: Web, wanted: Download, path: Path) -> Path:
-    draft = path.with_name(f"{path.name}.part")
+def _fetch(web: Web, wanted: Download, path: Path) -> None:
+    draft, target = path.with_name(f"{path.name}.part"), wanted.target
     begun = draft.lstat().st_size if draft.exists() else 0
-    if begun > wanted.target.length_bytes:
+    if begun > target.length_bytes:
         draft.unlink()
         begun = 0
-    _require_space(wanted, wanted.target.length_bytes - begun)
-    _read(web, wanted, draft)
-    if begun and not _is_there(draft, wanted.target):
-        _read(web, wanted, draft)  # the beginning was rubbish
-    if not _is_there(draft, wanted.target):
-        raise UpdateError(Code.UNTRUSTED, f"the server's {wanted.target.path} is not what was signed")
+    room.make(wanted.folder, target.length_bytes - begun, wanted.reserve_bytes, path.name)
+    asking = Asking(web, target)
+    listed = _listed(asking, path, target)
+    with former.opened(wanted.folder, besides=path.name) as source:
+        is_copied = _read(wanted, asking, draft, source, listed)
+    is_sound = _is_there(draft, target)
+    if not is_sound and (begun or is_copied):  # the beginning was rubbish, or a list or the former file lied
+        if is_copied:
+            former.forget(wanted.folder, besides=path.name)
+            keep.remove(path.with_name(chunks.list_of(path.name)))
+        _read(wanted, asking, draft)
+        is_sound = _is_there(draft, target)
+    if not is_sound:
+        raise UpdateError(Code.UNTRUSTED, f"the server's {target.path} is not what was signed")
     draft.rename(path)
     keep.sync_folder(path.parent)
-    return path
+    _tell(asking.come_bytes, target)
 
 
-def _require_space(wanted: Download, missing_bytes: int) -> None:
-    """Raise UpdateError (NO_SPACE) unless what is missing fits and the reserve remains."""
-    disk = os.statvfs(wanted.folder)
-    free_bytes, needed_bytes = disk.f_bavail * disk.f_frsize, missing_bytes + wanted.reserve_bytes
-    if free_bytes < needed_bytes:
-        mib = 1 << 20
-        detail = f"{wanted.folder} has {free_bytes // mib} MiB free; {needed_bytes // mib} MiB are needed"
-        raise UpdateError(Code.NO_SPACE, detail, passing=True)
+def _listed(asking: Asking, path: Path, target: Target) -> list[Chunk]:
+    """Return the chunks of what is wanted, and keep their list; none if there is no list that fits."""
+    if not chunks.may_have_list(target):
+        return []
+    if found := chunks.parse(former.kept_list(path), target.length_bytes):
+        return found
+    data = asking.list_of_chunks()
+    if found := chunks.parse(data, target.length_bytes):
+        keep.write(path.with_name(chunks.list_of(path.name)), data)
+    return found
 
 
-def _read(web: Web, wanted: Download, draft: Path) -> None:
-    """Read what is missing."""
+def _read(
+    wanted: Download, asking: Asking, draft: Path, source: Former | None = None, listed: Sequence[Chunk] = ()
+) -> bool:
+    """Read what is missing; return whether some of it came from the former system."""
     if wanted.stop():
         raise Stopped
-    with Part(draft, wanted.target.length_bytes, wanted.stop, wanted.on_percent) as part:
-        if part.size_bytes and part.size_bytes < wanted.target.length_bytes:
-            try:
-                _ask(web, wanted, part)
-            except _NoRange:
-                part.restart()
-        if part.size_bytes < wanted.target.length_bytes and not part.size_bytes:
-            _ask(web, wanted, part)
-        if part.size_bytes < wanted.target.length_bytes:
-            whole_bytes = wanted.target.length_bytes
-            detail = f"{wanted.target.path}: {part.size_bytes} of {whole_bytes} bytes have come"
-            raise UpdateError(Code.UNREACHABLE, detail, passing=True)
-
-
-class _NoRange(Exception):  # noqa: N818  # a turn, not a failure
-    """What the server offers cannot be appended."""
-
-
-def _ask(web: Web, wanted: Download, part: Part) -> None:
-    """Append what the server has, from where we are, or from the start if it knows no ranges."""
-    begun = part.size_bytes
-    # no If-Range is needed: the name is the digest, so that another content has another address
-    headers = {"accept-encoding": "identity"} | ({"range": f"bytes={begun}-"} if begun else {})
-
-    def head(answer: WebAnswer) -> None:
-        if answer.status == _OK:
-            _require_length(answer, wanted.target.length_bytes)
+    whole_bytes, is_copied = wanted.target.length_bytes, False
+    with Part(draft, whole_bytes, wanted.stop, wanted.on_percent) as part:
+        runs = _plan(wanted, part.size_bytes, source, listed) if source is not None else []
+        try:
+            for run in runs:
+                if run.end_bytes <= part.size_bytes:
+                    break  # all of it came at once
+                if run.is_here and source is not None:
+                    is_copied = True
+                    if not _copy(run, part, source):
+                        break
+                else:
+                    asking.append(part, run.end_bytes)
+            if part.size_bytes < whole_bytes:
+                asking.append(part, whole_bytes)
+        except NoRange:
             part.restart()
-        elif answer.status == _PARTIAL and begun:
-            _require_range(answer, begun, wanted.target.length_bytes)
-        else:
-            _refuse(answer, wanted.target, begun)
-
-    answer = web.read(
-        WebRequest(wanted.target.server_path, headers=headers),
-        part.take,
-        stall_s=_STALL_S,
-        max_bytes=wanted.target.length_bytes + _MORE_BYTES,
-        head=head,
-    )
-    if answer.status not in (_OK, _PARTIAL):
-        _refuse(answer, wanted.target, begun)
+            asking.append(part, whole_bytes)
+    return is_copied
 
 
-def _require_length(answer: WebAnswer, length_bytes: int) -> None:
-    said = answer.headers.get("content-length", "")
-    if said.isascii() and said.isdigit() and int(said) > length_bytes:
-        detail = f"the server has {said[:20]} bytes, and {length_bytes} were signed"
-        raise UpdateError(Code.UNTRUSTED, detail)
+def _plan(wanted: Download, begun: int, source: Former, listed: Sequence[Chunk]) -> list[Run]:
+    """Return what to do; what the former system has is read now, so that it counts only if it is sound."""
+
+    def is_here(chunk: Chunk) -> bool:
+        if wanted.stop():
+            raise Stopped
+        return source.has(chunk)
+
+    return difference.runs([chunk for chunk in listed if chunk.end_bytes > begun], is_here)
 
 
-def _require_range(answer: WebAnswer, begun: int, length_bytes: int) -> None:
-    found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
-    if found is None or int(found[1]) != begun or found[3] not in ("*", str(length_bytes)):
-        raise _NoRange
+def _copy(run: Run, part: Part, source: Former) -> bool:
+    """Append a run from the former system; False where that has changed meanwhile."""
+    for chunk in run.chunks:
+        data = source.read(chunk)
+        if data is None:
+            return False
+        part.take(data[part.size_bytes - chunk.begin_bytes :])
+    return True
 
 
-def _refuse(answer: WebAnswer, target: Target, begun: int) -> NoReturn:
-    if begun and answer.status == _NOT_SATISFIABLE:
-        raise _NoRange
-    detail = f"the server answers {answer.status} for {target.server_path}"
-    raise UpdateError(Code.UNREACHABLE, detail, passing=True)
+def _tell(come_bytes: int, target: Target) -> None:
+    come_mb, whole_mb = come_bytes / _MB, target.length_bytes / _MB
+    if come_bytes < target.length_bytes:
+        _log.info("fetched %.1f MB of %.1f MB; the rest was here", come_mb, whole_mb)
+    else:
+        _log.info("fetched %.1f MB", come_mb)

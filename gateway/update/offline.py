@@ -4,7 +4,6 @@ Nothing in it is believed here; it goes into the spool like a download and is ve
 """
 
 import json
-import os
 import re
 import tarfile
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import BinaryIO, Final
 
 from gateway.domain.update.model import Code, Kind
 from gateway.errors import StoreError, UpdateError
-from gateway.update import keep
+from gateway.update import keep, room
 from gateway.update.fetch import RESERVE_BYTES, clean
 from gateway.update.part import Part
 from gateway.update.trust.target import VERSION, check_path
@@ -77,10 +76,10 @@ def _unpacked(archive: tarfile.TarFile, file: Path, spool: Path, reserve_bytes: 
             brought = _brought(_small(archive, member), file)
         elif _METADATA.fullmatch(member.name):
             data = _small(archive, member)
-            _require_space(metadata, len(data), reserve_bytes)
+            room.make(targets, len(data), reserve_bytes)
             keep.write(metadata / Path(member.name).name, data)
         elif found := _TARGET.fullmatch(member.name):
-            _require_space(targets, member.size, reserve_bytes)
+            room.make(targets, member.size, reserve_bytes)
             _copy(archive, member, targets / found[1])
         else:
             raise UpdateError(
@@ -96,13 +95,6 @@ def _small(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     if member.size > _METADATA_MAX_BYTES or stream is None:
         raise UpdateError(Code.INVALID, f"{member.name} is too large")
     return stream.read()
-
-
-def _require_space(folder: Path, length_bytes: int, reserve_bytes: int) -> None:
-    disk = os.statvfs(folder)
-    if disk.f_bavail * disk.f_frsize < length_bytes + reserve_bytes:
-        detail = f"{folder}: {(length_bytes + reserve_bytes) >> 20} MiB are needed"
-        raise UpdateError(Code.NO_SPACE, detail, passing=True)
 
 
 def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo, to: Path) -> None:

@@ -1,5 +1,7 @@
 """The whole way of an update on real wires: published, served by the cloud's nginx, fetched and verified."""
 
+import logging
+import random
 import shutil
 import ssl
 from collections.abc import Iterator
@@ -22,14 +24,17 @@ from tests.cloud.front import Front
 from tests.fakes.authority import Authority
 from tests.fakes.ota.house import Vendor
 
-DATA = bytes(range(256)) * 12_000
+DATA = random.Random(5).randbytes(3_000_000)  # noqa: S311
+CHANGED = DATA[:1_000_000] + b"another file" + DATA[1_010_000:]
 ORDER = Order("o-1", Kind.OS, "os/reed-1.4.0.raucb", "1.4.0")
+NEXT = Order("o-2", Kind.OS, "os/reed-1.5.0.raucb", "1.5.0")
 
 
 @pytest.fixture(scope="module")
 def vendor(tmp_path_factory: pytest.TempPathFactory) -> Vendor:
     made = Vendor(tmp_path_factory.mktemp("vendor"))
     made.release(ORDER.target, DATA)
+    made.release(NEXT.target, CHANGED, version="1.5.0")
     return made
 
 
@@ -70,7 +75,7 @@ class House:
         return found
 
     def content(self) -> bytes:
-        (found,) = (self.spool / "targets").iterdir()
+        (found,) = (self.spool / "targets").glob("*.raucb")
         return found.read_bytes()
 
 
@@ -110,6 +115,14 @@ def test_a_download_that_was_stopped_twice_goes_on_at_the_next_byte(house: House
     assert rest[0] > begun * 100 // len(DATA) - 1
 
 
+def test_of_the_next_system_only_what_differs_comes(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.spooler.work(ORDER, lambda: False, lambda _: None)
+    with caplog.at_level(logging.INFO):
+        house.spooler.work(NEXT, lambda: False, lambda _: None)
+    assert house.content() == CHANGED
+    assert "fetched 0.1 MB of 3.0 MB; the rest was here" in caplog.text
+
+
 def test_a_denied_gateway_asks_again_later(
     front: Front, vendor: Vendor, authority: Authority, folder: Path
 ) -> None:
@@ -122,7 +135,7 @@ def test_a_denied_gateway_asks_again_later(
 
 
 def test_a_target_that_the_server_has_lost_is_asked_for_again_later(house: House, vendor: Vendor) -> None:
-    (file,) = (vendor.www / "targets/os").iterdir()
+    (file,) = (vendor.www / "targets/os").glob("*1.4.0.raucb")
     away = file.rename(vendor.folder / "away")
     with pytest.raises(UpdateError) as caught:
         house.spooler.work(ORDER, lambda: False, lambda _: None)
@@ -133,7 +146,7 @@ def test_a_target_that_the_server_has_lost_is_asked_for_again_later(house: House
 
 
 def test_a_file_that_grew_on_the_server_is_refused_before_it_comes(house: House, vendor: Vendor) -> None:
-    (file,) = (vendor.www / "targets/os").iterdir()
+    (file,) = (vendor.www / "targets/os").glob("*1.4.0.raucb")
     file.write_bytes(DATA + b"more")
     try:
         with pytest.raises(UpdateError) as caught:

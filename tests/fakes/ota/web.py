@@ -18,7 +18,9 @@ class FileWeb:
         ranges: It knows Range.
         shift: It begins so many bytes beside what was asked, and says so.
         cut_after: The connection breaks after so many bytes of a body; None: never.
+        ask_breaks: Small answers break, too, while `cut_after` is set.
         extra: It sends this after the end of each file.
+        beyond: It sends this after the end of each range.
         says_length: It tells the length of a file beforehand.
         status: It answers this for everything, if not 0.
         piece_bytes: It sends so much at once.
@@ -29,7 +31,9 @@ class FileWeb:
     ranges: bool = True
     shift: int = 0
     cut_after: int | None = None
+    ask_breaks: bool = True
     extra: bytes = b""
+    beyond: bytes = b""
     says_length: bool = True
     status: int = 0
     piece_bytes: int = 10_000
@@ -39,7 +43,7 @@ class FileWeb:
 
     def ask(self, request: WebRequest, *, timeout_s: float, max_bytes: int) -> WebAnswer:  # noqa: ARG002
         answer, body = self._answer(request)
-        if self.cut_after is not None:
+        if self.cut_after is not None and self.ask_breaks:
             raise UpdateError(Code.UNREACHABLE, "the connection broke", passing=True)
         return WebAnswer(answer.status, body[:max_bytes], answer.headers)
 
@@ -76,8 +80,9 @@ class FileWeb:
         if not wanted or not self.ranges:
             said = {"content-length": str(len(data))} if self.says_length else {}
             return WebAnswer(200, headers=said), data
-        begin = int(wanted.removeprefix("bytes=").removesuffix("-")) + self.shift
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        begin, end = int(first) + self.shift, min(int(last or len(data)) + 1 + self.shift, len(data))
         if begin >= len(data):
             return WebAnswer(416, headers={"content-range": f"bytes */{len(data)}"}), b""
-        span = f"bytes {begin}-{len(data) - 1}/{len(data)}"
-        return WebAnswer(206, headers={"content-range": span}), data[begin:]
+        span = f"bytes {begin}-{end - 1}/{len(data)}"
+        return WebAnswer(206, headers={"content-range": span}), data[begin:end] + self.beyond
