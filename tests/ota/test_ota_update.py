@@ -1,11 +1,13 @@
 """A good update from the order to the second boot, and leaks that begin on its way."""
 
 from tests.ota.harness.house import RECORD, House
+from tests.ota.harness.say import say
 from tests.ota.harness.stages import Stages
 from tests.ota.harness.times import note
 from tests.ota.harness.works import FIRST, GOOD
 
 _MOST_TIMES_SLOWER = 3.0
+_MOST_FETCHED = 0.05
 _GATE_S = 900.0
 
 
@@ -72,3 +74,19 @@ def test_power_that_is_lost_before_the_restart_leaves_the_former_version_which_s
     # the leak is over with the building's power; whether it is staged again or given up, it is told
     update = site.pi.until(f"grep -E 'rebooting|not_started|waiting' {RECORD}", 300.0)
     assert update
+
+
+def test_the_next_release_with_a_file_changed_is_fetched_in_part_only(site: House, stages: Stages) -> None:
+    bundle = stages.works.bundle(GOOD, "broken-daemon")
+    target = stages.works.release(bundle)
+    site.restock(stages.works)
+    site.pi.resume(stages.staged)
+    site.is_linked()
+    site.pi.run("reed-gateway update cancel")
+    site.until_state(stages.update_id, {"cancelled"}, 300.0)
+    site.dry()
+    site.server.forget()
+    site.until_state(site.order(target, GOOD), {"installing"}, 900.0)
+    part = site.server.of_targets() / bundle.stat().st_size
+    say(f"fetched for a file that changed: {part:.2%} of the bundle")
+    assert part <= _MOST_FETCHED

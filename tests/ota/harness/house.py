@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.cli.demo.cloud import Cloud
 from tests.ota.harness.pi import Pi
+from tests.ota.harness.remote import Gone
 from tests.ota.harness.say import say
 from tests.ota.harness.server import Server
 from tests.ota.harness.works import BROKER_PORT, FIRST, INSIDE, UPDATES_PORT, Shop, Works
@@ -70,6 +71,15 @@ class House:
             over = state in FINAL or time.monotonic() > deadline_s
             assert not over, f"{update} instead of {sorted(wanted)}\n{self.why()}"
             time.sleep(0.5)
+
+    def ends(self, update_id: str, within_s: float) -> dict[str, Any]:
+        """Wait for the end of an update, however often that starts the machine; return it."""
+        deadline_s = time.monotonic() + within_s
+        while True:
+            try:
+                return self.until_state(update_id, FINAL, deadline_s - time.monotonic())
+            except Gone:
+                self.pi.follow()
 
     def told(self, update_id: str) -> list[Mapping[str, Any]]:
         """Return the bodies of what the cloud was told of an update."""
