@@ -117,10 +117,12 @@ def _parse(path: Path) -> Mapping[str, Any]:  # Any: values of TOML
 
 
 def complain(path: Path, problem: str) -> None:
-    """Say beside the file why it was not used; a card that cannot be written is the smaller problem."""
+    """Say beside the file, if it is there, why it was not used; if that fails, so be it."""
     text = f"{problem}\n".encode()
     beside = _beside(path)
     try:
+        if not is_there(path):
+            return
         if is_there(beside) and beside.read_bytes() == text:
             return
         # not through a link: whoever made one could not write where root can

@@ -185,6 +185,14 @@ def test_what_is_wrong_is_one_line(  # noqa: PLR0917
     assert said in complaint(capsys)
 
 
+def test_a_name_that_was_mistyped_leaves_no_complaint_beside_it(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert enrol(config, "--from", str(tmp_path / "none.toml")) == 78
+    assert "there is no such file" in complaint(capsys)
+    assert not list(tmp_path.glob("none.toml*"))
+
+
 def test_the_clouds_refusal_is_told_in_its_words(
     cloud: Cloud, config: Path, capsys: pytest.CaptureFixture[str]
 ):
