@@ -177,6 +177,9 @@ class Outbox:
         for message in [m for m in self._in_flight if receipts.covers(*m)]:
             del self._in_flight[message]
         self._confirmed([m for m in self._unconfirmed if receipts.covers(*m)])
+        for lane in self._lanes.values():
+            # after the commit nothing would tell any more that these are gone
+            lane.ahead = deque(row for row in lane.ahead if not receipts.covers(*row.id))
         if epoch == self._epoch:
             self._ram.drop_received(epoch, receipts)
         if any(self._on_disk.values()) or self._committer.is_working:
@@ -236,10 +239,8 @@ class Outbox:
         return rows
 
     def _next(self, channel: Channel, lane: Lane) -> OutboxRow | None:
-        while lane.ahead:
-            row = lane.ahead.popleft()
-            if not self._committer.is_dropping(row):
-                return row
+        if lane.ahead:
+            return lane.ahead.popleft()
         if self._disk_works:
             if lane.has_backlog:
                 self._look(channel, lane)
@@ -270,6 +271,6 @@ class Outbox:
         for row in outcome.rows:
             if row.id.epoch == self._epoch and row.id.seq in lane.sent:
                 lane.sent.discard(row.id.seq)
-            else:
+            elif not self._committer.is_dropping(row):
                 lane.ahead.append(row)
         self._more.set()

@@ -185,6 +185,21 @@ async def test_receipts_after_a_reconnect_spare_the_backlog_from_being_sent_agai
         assert await nothing_left(store)
 
 
+async def test_message_read_ahead_and_then_receipted_is_not_sent_even_after_the_commit(shelf: Shelf):
+    async with shelf.opened(receipts="cloud") as store:
+        for n in range(1, 11):
+            store.put(Channel.EVENT, text(f"{n}"))
+        await until(lambda: store.stats()["in_ram"] == 0)
+        store.put_back()
+        assert bodies(await take(store, 1)) == ["1"]
+
+        store.received(store.epoch, 8, [])
+        await on_disk(store, Channel.EVENT, "11")  # and with it goes what was received
+
+        assert bodies(await take(store, 3)) == ["9", "10", "11"]
+        assert await nothing_left(store)
+
+
 async def test_poison_message_is_put_aside_with_a_report(shelf: Shelf):
     async with shelf.opened() as store:
         await on_disk(store, Channel.EVENT, "bad")
