@@ -15,7 +15,8 @@ async def run_apart(work: Awaitable[_Result]) -> _Result:
     In Python 3.11 and 3.12 a TaskGroup that fails in the moment of a cancellation tells of its failure only,
     and a loop around it would go on for ever; nor can Task.cancelling() be relied on after a failure. The
     caller, waiting here without a TaskGroup of its own, hears of both. Up to 3.11, asyncio.wait_for loses a
-    cancellation that comes together with its result: so the task is told again until it has ended.
+    cancellation that comes together with its result: so the task is told again until it has ended. Of
+    that, a TaskGroup in the work passes on only the first: what may miss it runs apart inside the group.
     """
     # no TaskGroup, see above; the task is always waited for
     task = asyncio.get_running_loop().create_task(_wait_for(work))

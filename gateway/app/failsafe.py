@@ -158,7 +158,8 @@ class _Job:
             if limit_s <= 0:
                 return
             try:
-                await asyncio.wait_for(self._ended.wait(), limit_s)
+                async with asyncio.timeout(limit_s):
+                    await self._ended.wait()
                 end = self._end
             except TimeoutError:
                 end = f"{limit_s:g} s had passed"

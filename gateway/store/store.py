@@ -65,7 +65,8 @@ class Store:
         proposed = epochs.propose()
         last_epoch = 0
         try:
-            opened: Opened = await asyncio.wait_for(store._thread.call(store._disk.open), config.open_wait_s)
+            async with asyncio.timeout(config.open_wait_s):
+                opened: Opened = await store._thread.call(store._disk.open)
             last_epoch = opened.last_epoch
             if opened.values is not None:
                 store.memory = memory.parse(opened.values)
@@ -186,7 +187,8 @@ class Store:
         """See ports.Outbox. Also False for a command older than those that had to be forgotten."""
         work = partial(self._disk.claim, command_id, not_after_unix_s)
         try:
-            return await asyncio.wait_for(self._thread.call(work), self._config.claim_wait_s)
+            async with asyncio.timeout(self._config.claim_wait_s):
+                return await self._thread.call(work)
         except TimeoutError:
             wait_s = self._config.claim_wait_s
             raise StoreError(f"{self._config.path}: the disk did not answer within {wait_s:g} s") from None

@@ -50,6 +50,20 @@ async def test_work_that_loses_a_cancellation_is_told_again(monkeypatch: pytest.
     assert running.cancelled()
 
 
+async def test_part_of_a_group_that_runs_apart_is_told_again_too(monkeypatch: pytest.MonkeyPatch):
+    """A TaskGroup that is being cancelled does not pass on a second cancellation."""
+    monkeypatch.setattr(apart, "_TOLD_AGAIN_S", 0.01)
+    work = grouped(lambda: run_apart(deaf_to_the_first_cancellation()))
+    running = asyncio.get_running_loop().create_task(run_apart(work))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+
+    await asyncio.wait([running], timeout=5)
+
+    assert running.cancelled()
+
+
 async def test_result_and_failure_are_handed_on():
     assert await run_apart(asyncio.sleep(0, "done")) == "done"
     with pytest.raises(DriverError, match="the group failed"):

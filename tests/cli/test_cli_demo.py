@@ -370,7 +370,8 @@ async def says_back(relay: Relay, words: bytes) -> bool:
 
 async def is_ended(reader: asyncio.StreamReader) -> bool:
     try:
-        return await asyncio.wait_for(reader.read(1), PATIENCE_S) == b""
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.read(1) == b""
     except ConnectionError:
         return True
 

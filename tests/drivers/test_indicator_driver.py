@@ -89,7 +89,8 @@ async def test_broken_lamp_ends_run_but_never_show():
     asyncio.get_running_loop().call_later(0.01, breaks)
 
     with pytest.raises(DriverError, match="line is gone"):
-        await asyncio.wait_for(indicator.run(), 5)
+        async with asyncio.timeout(5):
+            await indicator.run()
     assert sounder.present is False
 
 
@@ -101,7 +102,8 @@ async def test_lamp_that_breaks_between_two_flashes_ends_run():
     asyncio.get_running_loop().call_later(0.02, setattr, led, "broken", True)
 
     with pytest.raises(DriverError, match="line is gone"):
-        await asyncio.wait_for(indicator.run(), 5)
+        async with asyncio.timeout(5):
+            await indicator.run()
 
 
 async def test_repaired_lamp_shows_the_latest_pattern_when_run_again():

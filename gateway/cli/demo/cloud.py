@@ -114,8 +114,9 @@ class Cloud:
             await self._tell()
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._confirm(client), name="receipts")
-                    tasks.create_task(self._read(client), name="messages")
+                    # apart: aiomqtt waits with wait_for, and a group tells its tasks only once to end
+                    tasks.create_task(run_apart(self._confirm(client)), name="receipts")
+                    tasks.create_task(run_apart(self._read(client)), name="messages")
             except* (aiomqtt.MqttError, OSError) as group:
                 raise group.exceptions[0] from None
             finally:

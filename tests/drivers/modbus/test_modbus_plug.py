@@ -26,12 +26,14 @@ async def test_unplugged_port_is_named_and_answers_again_when_it_is_back(tmp_pat
         bench.line.unplug()
         assert bench.running is not None
         with pytest.raises(DriverError, match=f"{bench.line.device}: gone; check the cable"):
-            await asyncio.wait_for(asyncio.shield(bench.running), 5)
+            async with asyncio.timeout(5):
+                await asyncio.shield(bench.running)
         assert "gone" in bench.problems(2)[-1]
 
         bench.start()
         with pytest.raises(DriverError, match="gone; check the cable"):
-            await asyncio.wait_for(asyncio.shield(bench.running), 5)
+            async with asyncio.timeout(5):
+                await asyncio.shield(bench.running)
 
         bench.line.plug()
         before = len(bench.good(2))
@@ -47,7 +49,8 @@ async def test_unplugged_port_is_noticed_though_nothing_is_to_be_asked(tmp_path:
         bench.line.unplug()
         assert bench.running is not None
         with pytest.raises(DriverError, match="gone"):
-            await asyncio.wait_for(asyncio.shield(bench.running), 2)
+            async with asyncio.timeout(2):
+                await asyncio.shield(bench.running)
 
 
 async def test_port_is_held_for_one_program_alone(tmp_path: Path):
