@@ -11,6 +11,7 @@ from tests.system.harness.machine import SOURCE
 COMPATIBLE = "reed-test"
 BUNDLES = "/var/tmp/bundles"
 _RIG = "/srv/rig"
+_PARTITIONS = ("02", "03", "05", "06")
 _SETTINGS = f"""\
 REED_DT={_RIG}/dt
 REED_CMDLINE={_RIG}/cmdline
@@ -82,14 +83,26 @@ class TwoSlots:
         machine.write(f"{_RIG}/driver.py", _DRIVER)
         for unit in ("reed-boot-repair.service", "reed-trial-guard.service", "reed-trial-guard.timer"):
             machine.write(f"/etc/systemd/system/{unit}", (repository / "systemd" / unit).read_text())
-        machine.run("mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "select", "/boot/select")
-        machine.write("/boot/select/autoboot.txt", text("A"))
-        machine.run("mount", "-o", "remount,ro", "/boot/select")
-        self.starts("A", trial=False)
+        machine.run("mount", "-t", "tmpfs", "-o", "ro,size=1m,mode=755", "select", "/boot/select")
         self._make_authority()
-        self.trust("root")
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "reload", "dbus")
+
+    def begin(self, slot: str) -> None:
+        """Be a new machine, on which this slot runs and is committed, and the slots hold nothing."""
+        self.answer_slowly(0)
+        self.starts(slot, trial=False)
+        self.machine.run("rm", "-rf", "/data/rauc", "/data/reed-boot")
+        self.select(text(slot))
+        for name in _PARTITIONS:
+            self.machine.run("truncate", "-s", "0", f"{_RIG}/slots/{name}")
+        self.trust("root")
+
+    def select(self, said: str) -> None:
+        """Let the first partition say this."""
+        self.machine.run("mount", "-o", "remount,rw", "/boot/select")
+        self.machine.write("/boot/select/autoboot.txt", said)
+        self.machine.run("mount", "-o", "remount,ro", "/boot/select")
 
     def starts(self, slot: str, *, trial: bool) -> None:
         """Let the firmware say that it has started this slot; RAUC asks again at its next start."""
@@ -104,7 +117,7 @@ class TwoSlots:
         """Set RAUC up with the image's own settings; slots are files here."""
         said = self._settings.replace("@COMPATIBLE@", COMPATIBLE).replace("@VERSION@", version)
         said = said.replace("bundle-formats=-plain", f"bundle-formats={formats}")
-        for name in ("02", "03", "05", "06"):
+        for name in _PARTITIONS:
             device = f"{_RIG}/slots/{name}"
             said = said.replace(f"/dev/disk/by-partuuid/72656564-{name}", device)
             self.machine.run("truncate", "-s", "4M", device)
@@ -144,6 +157,8 @@ class TwoSlots:
     def allow_plain(self) -> None:
         """Take bundles that need no device mapper, too, and give RAUC loop devices: it can install then."""
         self.trust("root", formats="+plain")
+        if self.machine.path("/dev/loop-control").exists():
+            return
         self.machine.run("mknod", "/dev/loop-control", "c", "10", "237")
         for number in range(32):
             self.machine.run("mknod", f"/dev/loop{number}", "b", "7", str(number))
