@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchmarks.bluetooth_street import ADDRESSES, END
+from gateway.app.apart import run_apart
 from gateway.domain.ports import Advert
 from gateway.drivers.ble.config import Config
 from gateway.drivers.ble.radio import BleRadio
@@ -72,7 +73,7 @@ async def ours(tally: Tally) -> None:
         with contextlib.ExitStack() as listening:
             for address in (*ADDRESSES, END):
                 listening.enter_context(radio.listen(address, listener(address)))
-            task = group.create_task(part())
+            task: asyncio.Task[None] = group.create_task(run_apart(part()))
             await asyncio.sleep(1.5)
             tally.begin()
             await tally.over.wait()
@@ -83,6 +84,7 @@ async def ours(tally: Tally) -> None:
 async def bleak(tally: Tally) -> None:
     """Listen with bleak's own scanner; it hands over everybody, so the filter is here."""
     from bleak import BleakScanner  # noqa: PLC0415  ours does not pay for it
+    from bleak.args.bluez import BlueZScannerArgs  # noqa: PLC0415
 
     sensors = {*ADDRESSES, END}
 
@@ -90,7 +92,7 @@ async def bleak(tally: Tally) -> None:
         if device.address in sensors and UUID in data.service_data:
             tally.count(device.address, data.service_data[UUID])
 
-    filters = {"adapter": "hci0", "filters": {"DuplicateData": True}}
+    filters: BlueZScannerArgs = {"adapter": "hci0", "filters": {"DuplicateData": True}}
     async with BleakScanner(detected, bluez=filters):
         await asyncio.sleep(1.5)
         tally.begin()

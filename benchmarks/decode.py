@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
+from bleak.backends.device import BLEDevice
 from bthome_ble.parser import BTHomeBluetoothDeviceData
 from habluetooth import BluetoothServiceInfoBleak
 
@@ -55,7 +56,7 @@ def _info(frame: bytes, at_s: float) -> BluetoothServiceInfoBleak:
         service_data={"0000fcd2-0000-1000-8000-00805f9b34fb": frame},
         service_uuids=[],
         source="",
-        device=None,
+        device=BLEDevice(ADDRESS, None, {}),
         advertisement=None,
         connectable=False,
         time=at_s,

@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Bench:
         """Return messages per second of aiomqtt with `in_flight` workers."""
         left = iter(range(count))
         async with aiomqtt.Client(
-            self._config.host,
+            self._config.host or "localhost",
             self._config.port,
             identifier=GATEWAY,
             protocol=aiomqtt.ProtocolVersion.V5,
@@ -148,7 +148,7 @@ class CountingOutbox(FastOutbox):
         for _ in range(count):
             self.put(Channel.TELE, lambda _: PAYLOAD)
 
-    def published(self, ids: "list[MessageId]", /) -> None:  # type: ignore[override]  # narrower on purpose
+    def published(self, ids: Sequence[MessageId], /) -> None:
         """Count."""
         self._open -= len(ids)
         if self._open <= 0:

@@ -142,12 +142,10 @@ def _full_mib(run: list[str], place: Site) -> float:
     """Every BLE sensor heard, receipts coming in, one signed command executed."""
     import asyncio  # noqa: PLC0415 - only this part needs a loop
 
-    from benchmarks.rig import GATEWAY_ID  # noqa: PLC0415
     from gateway.cli.demo.cloud import Cloud  # noqa: PLC0415
 
     async def command() -> None:
         cloud = Cloud(place.ca.cloud, "localhost", place.broker.port)
-        cloud.gateway = GATEWAY_ID
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(cloud.run())
             await cloud.until(lambda end: end.connected, 10)

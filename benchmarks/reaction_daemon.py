@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from gateway.app import board as boards
 from gateway.app import daemon, gateway
+from gateway.app.parts import Parts
 from gateway.config.read import read
 from gateway.domain.commands import Publish
 from gateway.domain.model import Channel
@@ -105,8 +107,12 @@ async def promise(app: gateway.Gateway, promises: int) -> None:
         channel = (Channel.TELE, Channel.TELE, Channel.EVENT, Channel.TELE, Channel.ALARM)[number % 5]
         said = f"{origin.epoch} {number} {int(channel)}\n".encode()
         publish = Publish(channel, "filler", {"number": number})
-        app._messages.publish(publish, partial(os.write, promises, said))  # noqa: SLF001
+        app._messages.publish(publish, partial(_say, promises, said))  # noqa: SLF001
         await asyncio.sleep(0.001)
+
+
+def _say(promises: int, said: bytes) -> None:
+    os.write(promises, said)
 
 
 def queued(app: gateway.Gateway) -> int:
@@ -122,18 +128,18 @@ def main() -> int:
     """
     config = read(Path(sys.argv[1]))
     board = PipeBoard(*(int(argument) for argument in sys.argv[2:5]))
-    gateway.SimBoard = lambda _config: board  # type: ignore[assignment, misc]
+    vars(boards)["SimBoard"] = lambda _config: board
     load = sys.argv[5]
-    start = gateway.Gateway._start_link  # noqa: SLF001
+    start = gateway.Gateway._start  # noqa: SLF001
 
-    async def start_loaded(self: gateway.Gateway, parts: gateway.Parts) -> None:
+    async def start_loaded(self: gateway.Gateway, parts: Parts) -> None:
         await start(self, parts)
         if load == "promise":
             parts.start("load", partial(promise, self, int(sys.argv[6])))
         elif load != "calm":
             parts.start("load", partial(keep_full, self, again=load == "always"))
 
-    gateway.Gateway._start_link = start_loaded  # type: ignore[method-assign]  # noqa: SLF001
+    gateway.Gateway._start = start_loaded  # type: ignore[method-assign]  # noqa: SLF001
     return daemon.run(config)
 
 
