@@ -22,6 +22,7 @@ from gateway.drivers.ble.radio import BleRadio
 from gateway.drivers.sensors import load
 
 if TYPE_CHECKING:
+    from bleak.args.bluez import BlueZScannerArgs
     from bleak.backends.device import BLEDevice
     from bleak.backends.scanner import AdvertisementData
 
@@ -84,7 +85,6 @@ async def ours(tally: Tally) -> None:
 async def bleak(tally: Tally) -> None:
     """Listen with bleak's own scanner; it hands over everybody, so the filter is here."""
     from bleak import BleakScanner  # noqa: PLC0415  ours does not pay for it
-    from bleak.args.bluez import BlueZScannerArgs  # noqa: PLC0415
 
     sensors = {*ADDRESSES, END}
 

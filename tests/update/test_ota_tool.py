@@ -196,3 +196,11 @@ def test_the_command_is_installed_and_explains_itself() -> None:
     done = subprocess.run([sys.executable, "-m", "ota", "--help"], capture_output=True, text=True, check=True)
     for name in cli._COMMANDS:
         assert f"    {name}" in done.stdout
+
+
+def test_what_is_not_installed_is_one_line_with_the_way_to_get_it() -> None:
+    without = "import sys; sys.modules['tuf'] = None; from ota.__main__ import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", without], check=False, capture_output=True, text=True)
+    assert done.returncode == 69
+    assert done.stderr.startswith("reed-ota: tuf is missing; install it with: apt install python3-tuf")
+    assert done.stderr.count("\n") == 1
