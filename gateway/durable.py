@@ -7,6 +7,7 @@ Every function raises OSError; then nothing has changed, or the change is done a
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,7 +80,7 @@ def open_lock(path: Path) -> int:
 
 def _make_lock(path: Path) -> None:
     """Make it in one step with its owner: who came in between could otherwise never take it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f".{path.name}.{threading.get_native_id()}.new")  # unique in the whole machine
     draft.unlink(missing_ok=True)
     try:
         made = os.open(draft, _LOCK | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)

@@ -168,6 +168,28 @@ def test_what_root_makes_belongs_to_the_user_of_the_daemon(tmp_path: Path):
 
 # --- the lock ---------------------------------------------------------------------------------------
 
+def test_two_threads_that_make_the_lock_at_once_both_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The second makes the whole of it while the first has come half way."""
+    lock, real = tmp_path / "lock", os.link
+    opened: list[int] = []
+    second = threading.Thread(target=lambda: opened.append(durable.open_lock(lock)))
+
+    def overtaken(source: Path, target: Path) -> None:
+        if second.ident is None:
+            second.start()
+            second.join()
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    opened.append(durable.open_lock(lock))
+
+    assert {os.fstat(one).st_ino for one in opened} == {lock.stat().st_ino}
+    assert len(opened) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    for one in opened:
+        os.close(one)
+
+
 
 def test_whoever_comes_second_is_told_who_works_there(slots: Slots):
     first(slots)
