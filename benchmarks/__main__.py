@@ -7,6 +7,7 @@ python -m benchmarks [NAME ...]      NAME: a module of this folder; all of ALL b
 
 import importlib
 import platform
+import signal
 import sqlite3
 import ssl
 import sys
@@ -42,6 +43,7 @@ def main() -> int:
         return 64
     versions = f"{ssl.OPENSSL_VERSION}, SQLite {sqlite3.sqlite_version}"
     print(f"{_machine()}; Python {platform.python_version()}, {versions}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # daemon and broker end with us
     for name in chosen:
         begin_s = time.monotonic()
         print(f"\n{name}", flush=True)

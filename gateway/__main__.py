@@ -6,7 +6,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
 from gateway import __version__, cli
@@ -84,9 +84,18 @@ def _add(module: ModuleType, subparsers: "argparse._SubParsersAction[argparse.Ar
 
 
 def _complain(error: GatewayError) -> None:
-    lines = [f"{key}: {problem}" for key, problem in error.problems] if isinstance(error, ConfigError) else []
+    lines = list(_problems(error)) if isinstance(error, ConfigError) else []
     for line in lines or [str(error)]:
         print(f"reed-gateway: {line}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+
+
+def _problems(error: ConfigError) -> Iterator[str]:
+    """Yield a line for each, and the file last: `systemctl status` shows the end."""
+    for key, problem in error.problems:
+        yield f"{key}: {problem}"
+    if error.file:
+        count = len(error.problems)
+        yield f"{error.file}: {count} problem{'s' * (count > 1)}, named above; correct the file"
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ class ConfigError(GatewayError):
 
     Args:
         problems: `(key, what is wrong and what is allowed)`, all that were found.
+        file: Where the keys stand; empty if they are no keys of a file, or the problems name it.
     """
 
     exit_status = 78
 
-    def __init__(self, *problems: tuple[str, str]) -> None:
+    def __init__(self, *problems: tuple[str, str], file: str = "") -> None:
         super().__init__("; ".join(f"{key}: {problem}" for key, problem in problems))
         self.problems = problems
+        self.file = file
 
 
 class DecodeError(GatewayError):

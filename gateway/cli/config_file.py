@@ -73,7 +73,7 @@ def _check(tried: Path, path: Path) -> None:
         read(tried)
     except ConfigError as error:
         problems = ((key.replace(tried.name, path.name), problem) for key, problem in error.problems)
-        raise ConfigError(*problems) from None
+        raise ConfigError(*problems, file=error.file and str(path)) from None
 
 
 def _own_as(model: Path, path: Path) -> None:

@@ -54,7 +54,7 @@ def read(path: Path, folder: Path | None = None) -> Config:
     reader = Reader((folder or path.parent).absolute())
     config = _assemble(reader, document, path)
     if config is None or reader.problems:
-        raise ConfigError(*reader.problems)
+        raise ConfigError(*reader.problems, file=str(path))
     return config
 
 

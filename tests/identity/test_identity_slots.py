@@ -168,6 +168,7 @@ def test_what_root_makes_belongs_to_the_user_of_the_daemon(tmp_path: Path):
 
 # --- the lock ---------------------------------------------------------------------------------------
 
+
 def test_two_threads_that_make_the_lock_at_once_both_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The second makes the whole of it while the first has come half way."""
     lock, real = tmp_path / "lock", os.link
@@ -188,7 +189,6 @@ def test_two_threads_that_make_the_lock_at_once_both_get_it(tmp_path: Path, monk
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
     for one in opened:
         os.close(one)
-
 
 
 def test_whoever_comes_second_is_told_who_works_there(slots: Slots):
