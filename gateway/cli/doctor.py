@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.cli.access import add_options, show_json
 from gateway.cli.check_config import DEFAULT_PATH
-from gateway.cli.checks import building, cloud, enrolled, gpio, host
+from gateway.cli.checks import bluetooth, building, buses, cloud, enrolled, gpio, host
 from gateway.cli.checks.finding import Finding, Verdict
 from gateway.control.config import Config as ControlConfig
 
@@ -47,6 +47,8 @@ def examine(config_path: Path, socket: Path) -> list[Finding]:
     if config is not None:
         findings += host.disk(config)
         findings += gpio.inspect(config)
+        findings += buses.inspect(config)
+        findings += bluetooth.inspect(config)
     if config is not None and config.link is not None:
         if config.link.has_own_pair:
             findings += cloud.certificates(config.link, cloud.today())

@@ -2,6 +2,7 @@
 
 Reads one JSON object a line, {"address": …, "service": {"fcd2": hex}, "company": {"0969": hex}, "name": …},
 and puts each on the air five times a second from then on; a new line for an address replaces what it says.
+With `--off`, its adapter is switched off.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from tests.fakes.bluez import Adapter, BlueZ
 
 
 async def main() -> None:
-    model = BlueZ(Adapter("hci0", "DC:A6:32:01:02:03"))
+    model = BlueZ(Adapter("hci0", "DC:A6:32:01:02:03", powered="--off" not in sys.argv))
     await model.start()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
