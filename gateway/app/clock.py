@@ -55,11 +55,11 @@ def _century(short: str) -> str:
 
 
 def _unix_s(stamp: str) -> float:
-    # needed once at the start, and only with a link
-    from calendar import timegm  # noqa: PLC0415
+    # needed once at the start, and only with a link; strptime would keep its tables in memory for ever
+    from datetime import datetime  # noqa: PLC0415
 
     try:
-        return float(timegm(time.strptime(stamp, "%Y%m%d%H%M%S")))
+        return datetime.fromisoformat(f"{stamp[:8]}T{stamp[8:]}Z").timestamp()
     except ValueError:
         return 0.0
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from gateway.domain.commands import Remember
 from gateway.domain.model import Json
 from gateway.domain.update.asked import UpdateAsked, UpdateOrdered, as_json
-from gateway.domain.update.model import Order
+from gateway.domain.update.order import Order
 from gateway.domain.update.words import Kind, State
 
 KEPT_WITHDRAWALS = 20

@@ -6,7 +6,8 @@ import msgspec
 
 from gateway.domain.model import Request
 from gateway.domain.update.asked import UpdateOrdered, UpdateWithdrawn
-from gateway.domain.update.model import Kind, Order, Window
+from gateway.domain.update.order import Order, Window
+from gateway.domain.update.words import Kind
 
 DEADLINE_MIN_S: Final = 60.0
 DEADLINE_MAX_S: Final = 60 * 86_400.0

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.domain.update.model import Kind, Window
+from gateway.domain.update.order import Window
+from gateway.domain.update.words import Kind
 from gateway.errors import ConfigError
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from gateway.domain.model import Json, Request
-from gateway.domain.update.model import Order
+from gateway.domain.update.order import Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Maintenance windows: parts of each day, local time."""
 
-from gateway.domain.update.model import Window
+from gateway.domain.update.order import Window
 
 _DAY_MIN = 1440
 
