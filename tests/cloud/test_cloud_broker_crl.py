@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from cloud.brokers import open_broker
+from cloud.brokers import open_broker, revocation
 from cloud.brokers.files import replace
 from cloud.brokers.mosquitto import process
 from cloud.brokers.probe import Verdict, judge
@@ -71,7 +71,8 @@ def test_a_crl_that_mosquitto_cannot_read_is_noticed_and_the_former_one_put_back
     assert verdict(broker, "gw-held") is Verdict.REVOKED
 
 
-def test_a_crl_that_would_shut_everybody_out_is_taken_back(broker: Mosquitto) -> None:
+def for_authorities_only(broker: Mosquitto) -> bytes:
+    """A CRL that holds for no certificate of a client: mosquitto refuses everybody with it."""
     scope = x509.IssuingDistributionPoint(
         full_name=None,
         relative_name=None,
@@ -81,10 +82,58 @@ def test_a_crl_that_would_shut_everybody_out_is_taken_back(broker: Mosquitto) ->
         indirect_crl=False,
         only_contains_attribute_certs=False,
     )
+    return broker.authority.crl(scope=scope)
+
+
+def test_a_crl_that_would_shut_everybody_out_is_taken_back(broker: Mosquitto) -> None:
     with pytest.raises(BrokerError, match="the former CRL holds again"):
-        broker.admin.install_crl(broker.authority.crl(scope=scope))
+        broker.admin.install_crl(for_authorities_only(broker))
     assert verdict(broker, "ingest") is Verdict.ACCEPTED
     assert verdict(broker, "revoked-probe") is Verdict.REVOKED
+
+
+def test_a_handshake_that_still_meets_the_bad_crl_does_not_count(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker sees the signal between two rounds of its loop; here that moment is a handshake long."""
+    reloads: list[bool] = []
+    met: list[Exception] = []
+
+    def reload() -> bool:
+        reloads.append(process.reload(broker.home) if not reloads else True)
+        return reloads[-1]
+
+    def late(address: tuple[str, int], cert_file: Path, key_file: Path, timeout_s: float) -> Verdict:
+        if len(reloads) < 2 or met:  # the second takes the bad one back
+            return judge(address, cert_file, key_file, timeout_s)
+        try:
+            return judge(address, cert_file, key_file, timeout_s)
+        except BrokerError as error:
+            met.append(error)
+            raise
+        finally:
+            assert process.reload(broker.home)
+            assert until(lambda: _accepts(broker))
+
+    monkeypatch.setattr(revocation, "judge", late)
+    late_one = Revocation(
+        broker.home,
+        place=lambda pem: replace(installed_file(broker.home), pem),
+        reload=reload,
+        addresses=[("127.0.0.1", broker.port), ("127.0.0.1", broker.ingest_port)],
+        timeout_s=3.0,
+    )
+    broker.admin.install_crl(broker.authority.crl())
+    with pytest.raises(BrokerError, match="the former CRL holds again"):
+        late_one.install(for_authorities_only(broker))
+    assert len(met) == 1
+
+
+def _accepts(broker: Mosquitto) -> bool:
+    try:
+        return verdict(broker, "ingest") is Verdict.ACCEPTED
+    except BrokerError:
+        return False
 
 
 def test_a_crl_that_names_our_own_administration_is_taken_back(broker: Mosquitto) -> None:
