@@ -3,8 +3,9 @@
 Import it late: aiomqtt and paho cost 25 ms and 4 MiB. Beyond aiomqtt 2.3 to 2.5 this adds:
 the reason code of a PUBACK (a broker that refuses is not one that has taken), the broker's limits, a
 connection that fails at once when TLS 1.3 refuses our certificate, TCP_NODELAY (else 40 ms steps), and a
-publish without a task and a timer for each message. A connection that hangs does not hold up the process, and
-who is turned away for who it is gets another error than who meets a broker in trouble.
+publish without a task and a timer for each message. A connection that hangs does not hold up the process,
+one that comes when nobody waits for it any more begins nothing, and who is turned away for who it is gets
+another error than who meets a broker in trouble.
 """
 
 import contextlib
@@ -75,7 +76,7 @@ class Client(aiomqtt.Client):
         self._in_tpm, self._release_key = access.in_tpm, access.release
         self._lane = host.lane
         self._lent = Lent(access.context)
-        self._connecting = False
+        self._connecting = self._dropped = False
         self._connect_limit_s = config.connect_timeout_s * _STEPS
         self._code = 0  # of a CONNACK that refuses, or of a DISCONNECT from the broker
         self._on_ack = on_ack
@@ -144,6 +145,7 @@ class Client(aiomqtt.Client):
 
     def drop(self) -> None:
         """Close the socket, whatever state it is in; one that a thread still works with, when that ends."""
+        self._dropped = True
         self._client._sock_close()  # noqa: SLF001  # paho has no public way that cannot wait
         if not self._connecting:
             self._lent.give_back()
@@ -243,7 +245,7 @@ class Client(aiomqtt.Client):
             packet = client._in_packet["packet"]  # noqa: SLF001
             self._code = self._code or (packet[0] if packet else 0)
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
-        if not self._connected.done():  # aiomqtt would wait for its timeout
+        if not self._connected.done() and not self._dropped:  # aiomqtt would wait for its timeout
             self._connected.set_exception(
                 aiomqtt.MqttCodeError(reason_code, "Connection ended before CONNACK")
             )
@@ -272,6 +274,26 @@ class Client(aiomqtt.Client):
     ) -> None:
         self._on_ack(mid, reason_code)
 
+    def _on_socket_open(self, _client: paho.Client, _userdata: _Unused, sock: _Unused) -> None:
+        self._loop.call_soon_threadsafe(self._watch_read, sock)
+
+    def _watch_read(self, sock: _Unused) -> None:
+        # decided in the loop: nobody may wait for this connection any more, and what is begun for it
+        # then might outlive the loop
+        present = self._client.socket()
+        if present is sock and present is not None and not self._dropped:
+            self._loop.add_reader(present.fileno(), self._read)
+            self._misc_task = self._loop.create_task(self._misc_loop())
+
+    def _read(self) -> None:
+        try:
+            self._client.loop_read()
+            while (sock := self._client.socket()) is not None and _has_more(sock):
+                self._client.loop_read()
+        except Exception as error:  # noqa: BLE001  # whatever it is, this connection is over
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
     def _on_socket_register_write(self, _client: paho.Client, _userdata: _Unused, sock: _Unused) -> None:
         if self._writing:
             return  # it is written at once: two system calls less than by way of the selector
@@ -294,3 +316,8 @@ class Client(aiomqtt.Client):
         except Exception as error:  # noqa: BLE001  # whatever it is, this connection is over
             if not self._disconnected.done():
                 self._disconnected.set_exception(error)
+
+
+def _has_more(sock: _Unused) -> bool:
+    """Tell whether TLS holds bytes of which the selector knows nothing."""
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0

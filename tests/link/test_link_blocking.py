@@ -108,6 +108,40 @@ async def test_stop_while_a_broker_keeps_silent_is_immediate(site: Site, ca: Dev
 
 @pytest.mark.broker
 @needs_mosquitto
+async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed_and_begins_nothing(
+    site: Site, ca: DevCa, broker: Broker, monkeypatch: pytest.MonkeyPatch
+):
+    """What it began might still stand there when the loop ends: asyncio complains, in the journal."""
+    access = Files(link_config(ca, broker)).make()
+    client = Client(link_config(ca, broker), access, site.host, ("t", b"will"), lambda _mid, _reason: None)
+    begun, release = threading.Event(), threading.Event()
+    connect, opened = client._client.connect, []
+
+    def late(*words: object, **more: object) -> None:
+        begun.set()
+        release.wait(10.0)
+        connect(*words, **more)
+        opened.append(client._client.socket())
+
+    monkeypatch.setattr(client._client, "connect", late)
+    task = asyncio.get_running_loop().create_task(client.open())
+    assert await asyncio.to_thread(begun.wait, 10.0)
+    task.cancel()
+    await asyncio.wait([task])
+    before = asyncio.all_tasks()
+
+    release.set()
+    async with asyncio.timeout(10.0):
+        while site.host.lane.stuck:
+            await asyncio.sleep(0.01)
+            assert asyncio.all_tasks() <= before
+
+    assert opened[0].fileno() == -1
+    assert client._misc_task is None
+
+
+@pytest.mark.broker
+@needs_mosquitto
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, "broker.invalid"])
 async def test_name_that_leads_nowhere_is_a_link_error(site: Site, ca: DevCa, broker: Broker, host: str):
     config = link_config(ca, broker, host=host)
