@@ -157,7 +157,7 @@ async def test_who_cannot_wait_for_a_closing_ends_it(server: Server, note: Note,
     blind = replace(note, lines=note.lines | {"main": replace(note.lines["main"], closed_switch=None)})
 
     asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         done = await failsafe.secure(blind, crashed=False)
 
     assert energised(server) == set()

@@ -86,7 +86,7 @@ def test_work_that_never_ends_does_not_keep_the_process():
 async def test_stop_while_a_broker_keeps_silent_is_immediate(site: Site, ca: DevCa, broker: Broker):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.setblocking(False)
-        config = link_config(ca, broker, port=silent.getsockname()[1], connect_timeout_s=1.0)
+        config = link_config(ca, broker, port=silent.getsockname()[1], connect_timeout_s=5.0)
         access = Files(config).make()
         client = Client(config, access, site.host, ("t", b"will"), lambda _mid, _reason: None)
         task = asyncio.get_running_loop().create_task(client.open())
@@ -103,7 +103,7 @@ async def test_stop_while_a_broker_keeps_silent_is_immediate(site: Site, ca: Dev
             await asyncio.to_thread(thread.join, 10.0)
     await asyncio.sleep(0)
     assert task.cancelled()
-    assert took_s < 0.5
+    assert took_s < 2.0
 
 
 @pytest.mark.broker

@@ -112,13 +112,13 @@ async def test_what_is_no_port_is_told_in_words(name: str, words: str):
 
 
 async def test_loop_goes_on_while_the_port_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Opening a USB adapter may block in the kernel; here for half a second."""
+    """Opening a USB adapter may block in the kernel; here for two seconds."""
     import serial  # noqa: PLC0415
 
     def slowly(self: object) -> None:
         import time  # noqa: PLC0415
 
-        time.sleep(0.5)
+        time.sleep(2.0)
         really(self)
 
     really = serial.Serial.open
@@ -132,8 +132,8 @@ async def test_loop_goes_on_while_the_port_is_opened(tmp_path: Path, monkeypatch
             await asyncio.sleep(0.005)
             longest_s = max(longest_s, loop.time() - begin_s)
 
-    assert bench.now_s > 0.5
-    assert longest_s < 0.4
+    assert bench.now_s > 2.0
+    assert longest_s < 1.5
 
 
 async def test_ports_are_parts_by_their_ids_and_an_unknown_one_is_refused(tmp_path: Path):
