@@ -6,6 +6,7 @@ costs its own sensor only.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ class Port:
         self._most = most_at_once(config)
         self._devices: dict[int, _Device] = {}
         self._changed = asyncio.Event()
-        self._after_silence = False
+        self._silent_until_s = -math.inf
         self._line: Requester | None = None
 
     @contextmanager
@@ -117,7 +118,7 @@ class Port:
     async def _next(self, line: Requester) -> None:
         now_s = asyncio.get_running_loop().time()
         devices = ((unit, device.turn) for unit, device in self._devices.items())
-        unit = turns.choose(devices, now_s, after_silence=self._after_silence)
+        unit = turns.choose(devices, now_s, self._silent_until_s)
         if unit is not None:
             await self._ask(line, unit, self._devices[unit])
             return
@@ -149,7 +150,7 @@ class Port:
             device.turn.answered(now_s)
         else:
             device.turn.missed(now_s)
-        self._after_silence = device.turn.misses > 0
+            self._silent_until_s = now_s
         _tell([wish for wish in asked if wish in device.wishes], values, failure)
 
     def _blocks(self, device: _Device) -> list[Block]:

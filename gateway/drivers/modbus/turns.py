@@ -4,6 +4,7 @@ A device that is asked in vain holds up the others for at most `MOST_TIMEOUT_S`,
 after all have been served that answer and are due: never do several silent ones add up.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -49,20 +50,23 @@ def pause_s(every_s: float, misses: int) -> float:
     return max(every_s, min(LONGEST_PAUSE_S, every_s * 2.0 ** min(misses - AT_PACE + 1, 30)))
 
 
-def choose(devices: Iterable[tuple[int, Turn]], now_s: float, *, after_silence: bool = False) -> int | None:
+def choose(
+    devices: Iterable[tuple[int, Turn]], now_s: float, silent_until_s: float = -math.inf
+) -> int | None:
     """Return the unit that is to be asked now; None if nobody is due.
 
     Args:
         devices: All units.
         now_s: Present time.
-        after_silence: The last that was asked did not answer; whoever is known to answer comes first now.
+        silent_until_s: When the last silence ended; whoever answers and has waited for it comes first.
     """
     answering: list[tuple[float, int]] = []
     silent: list[tuple[float, int]] = []
     for unit, turn in devices:
         if turn.due_s <= now_s:
             (silent if turn.misses else answering).append((turn.due_s, unit))
-    if silent and not after_silence and min(silent)[0] <= now_s - STANDS_BACK_S:
+    is_held_up = bool(answering) and min(answering)[0] < silent_until_s
+    if silent and not is_held_up and min(silent)[0] <= now_s - STANDS_BACK_S:
         return min(silent)[1]
     due = answering or silent
     return min(due)[1] if due else None

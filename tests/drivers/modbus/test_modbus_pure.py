@@ -1,7 +1,7 @@
 """Blocks, answers and turns: everything about Modbus that needs no port."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.domain.ports import Failure, Register
@@ -151,7 +151,13 @@ def test_silent_device_is_not_forgotten_on_a_bus_that_is_never_idle():
     silent, answering = Turn(2.0, due_s=0.0, misses=1), Turn(2.0, due_s=9.0)
 
     assert turns.choose([(1, silent), (2, answering)], STANDS_BACK_S) == 1
-    assert turns.choose([(1, silent), (2, answering)], STANDS_BACK_S, after_silence=True) == 2
+    assert turns.choose([(1, silent), (2, answering)], STANDS_BACK_S, silent_until_s=8.5) == 1
+
+
+def test_who_has_waited_for_one_silence_does_not_wait_for_another():
+    silent, waits, served = Turn(2.0, due_s=0.0, misses=1), Turn(2.0, due_s=9.0), Turn(2.0, due_s=11.5)
+
+    assert turns.choose([(1, silent), (2, waits), (3, served)], STANDS_BACK_S, silent_until_s=9.5) == 2
 
 
 def test_one_who_answers_goes_before_one_who_does_not():
@@ -162,21 +168,22 @@ def test_one_who_answers_goes_before_one_who_does_not():
     assert turns.choose([(1, silent)], 8.9) is None
 
 
+@example([False] * 12 + [True] * 18, 0.5)
 @given(st.lists(st.booleans(), min_size=2, max_size=30), st.floats(0.5, 5.0))
 def test_no_answering_device_waits_for_more_than_one_silent_one(dead: list[bool], every_s: float):
     """Half an hour of a bus in virtual time; an answer takes 10 ms, silence all that it may."""
     answer_s = 0.01
     devices = {unit: Turn(every_s, 0.0) for unit in range(len(dead))}
     asked_s: dict[int, list[float]] = {unit: [] for unit in devices}
-    now_s, after_silence = 0.0, False
+    now_s, silent_until_s = 0.0, 0.0
     while now_s < 1800.0:
-        unit = turns.choose(devices.items(), now_s, after_silence=after_silence)
+        unit = turns.choose(devices.items(), now_s, silent_until_s)
         if unit is None:
             now_s = min(turn.due_s for turn in devices.values())
             continue
         asked_s[unit].append(now_s)
-        after_silence = dead[unit]
         now_s += MOST_TIMEOUT_S if dead[unit] else answer_s
+        silent_until_s = now_s if dead[unit] else silent_until_s
         (devices[unit].missed if dead[unit] else devices[unit].answered)(now_s)
     most_s = every_s + MOST_TIMEOUT_S + 2 * answer_s * len(dead)
     for unit, is_dead in enumerate(dead):
