@@ -21,7 +21,8 @@ from tests.fakes.broker import needs_mosquitto
 from tests.fakes.cloud import Cloud, running_cloud
 from tests.fakes.enrolment import Enrolment
 from tests.fakes.moody import Mood, moody_broker
-from tests.fakes.station import configuration, station, until
+from tests.fakes.station import configuration, station
+from tests.fakes.waiting import until
 
 pytestmark = [pytest.mark.broker, needs_mosquitto]
 

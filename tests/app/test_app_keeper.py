@@ -1,7 +1,6 @@
 """Who writes down what came of trials: told from any thread, once for each, and never forgetful."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from gateway.app.credentials import Look, Verdict
 from gateway.app.keeper import Keeper
 from gateway.errors import IdentityError
 from gateway.identity.slots import Slots
+from tests.fakes.waiting import until
 
 
 @dataclass
@@ -41,12 +41,6 @@ class Pairs:
         if self.looks <= self.problems:
             raise IdentityError("no")
         return Look(is_other=False, is_new=False, current=None)
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from tests.fakes.broker import needs_mosquitto
 from tests.fakes.cloud import Cloud, background, running_cloud
 from tests.fakes.enrolment import Enrolment, Revocations, read_again
 from tests.fakes.proxy import running_proxy
-from tests.fakes.station import Station, configuration, station, until
+from tests.fakes.station import Station, configuration, station
+from tests.fakes.waiting import until
 
 pytestmark = [pytest.mark.broker, needs_mosquitto]
 

@@ -27,7 +27,8 @@ from tests.fakes.enrolled import certify, enrolled, loads, working
 from tests.fakes.est_cloud import Cloud
 from tests.fakes.gateway import FakeGateway, Served, served
 from tests.fakes.issuer import DAY
-from tests.fakes.shelf import Shelf, until
+from tests.fakes.shelf import Shelf
+from tests.fakes.waiting import until
 
 CONFIG = """
 [gateway]

@@ -16,6 +16,7 @@ from cloud.run import child as children
 from cloud.run import process
 from cloud.run.child import Child, Program
 from cloud.run.outlet import Outlet
+from tests.fakes.waiting import until
 
 PATIENCE_S = 20.0
 
@@ -31,13 +32,6 @@ async def running(child: Child) -> AsyncIterator[None]:
         task = tasks.create_task(child.run())
         yield
         task.cancel()
-
-
-async def until(holds: Callable[[], object]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end_s
-        await asyncio.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:

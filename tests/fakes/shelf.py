@@ -38,13 +38,6 @@ class Shelf:
         return self.config.path
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Return when the condition holds; fail the test if it never does."""
-    async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110  any condition, also of another thread
-            await asyncio.sleep(0.002)
-
-
 def text(body: str) -> Callable[[MessageId], bytes]:
     """An encoder of a fixed payload."""
     return lambda _: body.encode()

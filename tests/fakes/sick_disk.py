@@ -17,7 +17,8 @@ from gateway.errors import StoreError
 from gateway.store.config import Config
 from gateway.store.report import BootInfo, StoreReport
 from gateway.store.store import Store
-from tests.fakes.shelf import bodies, take, text, until
+from tests.fakes.shelf import bodies, take, text
+from tests.fakes.waiting import until
 
 _RESULT: dict[str, object] = {}
 _REPORTS: list[str] = []

@@ -130,10 +130,3 @@ async def station(
             yield made
     finally:
         await store.close()
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Look at the condition now and again."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
-            await asyncio.sleep(0.005)

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from gateway.link.link import Link
 from tests.fakes.broker import Broker, DevCa, needs_mosquitto
 from tests.fakes.cloud import background
 from tests.fakes.moody import Mood, moody_broker
+from tests.fakes.waiting import until
 from tests.link.conftest import Site, make_link
 
 pytestmark = [
@@ -29,12 +30,6 @@ pytestmark = [
 def _no_garbage_for_later_tests() -> Iterator[None]:
     yield
     gc.collect()
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
-            await asyncio.sleep(0.005)
 
 
 def reasons(site: Site) -> list[str]:

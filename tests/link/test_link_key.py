@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,6 +15,7 @@ from gateway.link.link import Link
 from gateway.link.tls import Files
 from tests.fakes.broker import Broker, DevCa, needs_mosquitto
 from tests.fakes.cloud import background, running_cloud
+from tests.fakes.waiting import until
 from tests.link.conftest import Site, link_config, quick
 
 pytestmark = [pytest.mark.broker, needs_mosquitto]
@@ -66,12 +66,6 @@ def chip(site: Site, ca: DevCa, broker: Broker) -> Chip:
 @pytest.fixture
 def link(site: Site, ca: DevCa, broker: Broker, chip: Chip) -> Link:
     return Link(link_config(ca, broker), site.host, quick())
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
-            await asyncio.sleep(0.005)
 
 
 def troubles(site: Site) -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -13,15 +12,10 @@ from gateway.link.blocking import Lane
 from tests.fakes.broker import Broker, DevCa, needs_mosquitto
 from tests.fakes.cloud import background
 from tests.fakes.moody import Mood, moody_broker
+from tests.fakes.waiting import until
 from tests.link.conftest import Site, make_link
 
 pytestmark = [pytest.mark.broker, needs_mosquitto]
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_a_broker_that_never_acknowledges_the_present_state_is_given_up(

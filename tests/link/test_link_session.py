@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.fakes.broker import Broker, DevCa, needs_mosquitto, running_broker
 from tests.fakes.cloud import Cloud, background, running_cloud
 from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.proxy import running_proxy
+from tests.fakes.waiting import until
 from tests.link.conftest import GATEWAY, Site, link_config, make_link
 
 pytestmark = [
@@ -41,13 +42,6 @@ def kinds(cloud: Cloud) -> list[str]:
 def statuses(cloud: Cloud) -> list[tuple[bool, str]]:
     bodies = [arrival.message["body"] for arrival in cloud.arrivals if arrival.message["kind"] == "status"]
     return [(body["online"], body["reason"]) for body in bodies]
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Look at the condition at each turn of the loop, with a breath between."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_everything_arrives_once_and_leaves_the_outbox_after_the_receipt(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +17,9 @@ from gateway.sim.direct import DirectBoard
 from gateway.sim.hands import Leak, Press, Soak
 from gateway.sim.plan import Plan
 from gateway.sim.server import BACKLOG_BYTES, Server, serve
+from tests.fakes.waiting import until
 
 LEAK = InputSpec("leak-1", active_low=True, bias="up")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # no event tells of everything that is waited for here
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from gateway.sim.poke import Poked
 from gateway.sim.server import Server, serve
 from gateway.sim.wires import Corrode, Cut, Mend, Short
 from tests.fakes.virtual import VirtualGateway, virtual_gateway
+from tests.fakes.waiting import until
 
 PLAN = """
 [room.boiler]
@@ -219,12 +220,6 @@ async def test_input_that_no_loop_is_on_is_refused(plan: Plan, tmp_path: Path):
                 other.sample(wrong, print),
             ):
                 pass
-
-
-async def until(condition: object) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # type: ignore[operator]  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 # --- a whole gateway ------------------------------------------------------------------------------------

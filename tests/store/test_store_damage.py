@@ -11,7 +11,8 @@ from gateway.domain.commands import Record, Remember
 from gateway.domain.model import SYSTEM, Channel
 from gateway.store.database import PAGE_BYTES
 from gateway.store.report import ReportKind
-from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text, until
+from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text
+from tests.fakes.waiting import until
 
 COUNT = 60
 NOTED = Record("valve.intent", "valve/main", SYSTEM, "leak", "c1", {"coil": "close"})

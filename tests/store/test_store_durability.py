@@ -8,7 +8,8 @@ from gateway.domain.commands import Record, Remember
 from gateway.domain.model import SYSTEM, Channel
 from gateway.store import epochs
 from tests.fakes.killing import kill_again_and_again
-from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text, until
+from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text
+from tests.fakes.waiting import until
 
 
 def test_killed_at_random_points_it_loses_nothing_that_was_promised(tmp_path: Path):

@@ -5,7 +5,8 @@ import asyncio
 from gateway.domain.model import Channel
 from gateway.store.report import ReportKind, count_of
 from gateway.store.store import Store
-from tests.fakes.shelf import Shelf, nothing_left, take, text, until
+from tests.fakes.shelf import Shelf, nothing_left, take, text
+from tests.fakes.waiting import until
 
 SMALL = {"max_bytes": 640 * 1024, "max_ram_bytes": 256 * 1024}
 DISK_CAP = 384 * 1024

@@ -1,7 +1,8 @@
 """What is remembered, and when nothing is."""
 
 from gateway.domain.commands import Remember
-from tests.fakes.shelf import Shelf, until
+from tests.fakes.shelf import Shelf
+from tests.fakes.waiting import until
 
 
 async def test_first_start_remembers_nothing_but_can_be_relied_on(shelf: Shelf):

@@ -7,7 +7,8 @@ import pytest
 from gateway.domain.model import Channel
 from gateway.domain.ports import MessageId
 from gateway.errors import StoreError
-from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text, until
+from tests.fakes.shelf import Shelf, bodies, nothing_left, on_disk, take, text
+from tests.fakes.waiting import until
 
 QUEUES = [channel.name.lower() for channel in Channel]
 

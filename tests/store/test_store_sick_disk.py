@@ -15,7 +15,8 @@ from gateway.domain.commands import Remember
 from gateway.domain.model import Channel
 from gateway.errors import StoreError
 from gateway.store.report import ReportKind
-from tests.fakes.shelf import Shelf, bodies, on_disk, take, text, until
+from tests.fakes.shelf import Shelf, bodies, on_disk, take, text
+from tests.fakes.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,8 @@ from gateway.identity.records import Attempt, Cloud
 from gateway.identity.slots import Slots
 from tests.fakes.certified import certified
 from tests.fakes.enrolment import Enrolment
-from tests.fakes.station import Station, configuration, station, until
+from tests.fakes.station import Station, configuration, station
+from tests.fakes.waiting import until
 from tests.system.harness.swtpm import Swtpm
 from tests.tpm.conftest import GATEWAY, left_in
 

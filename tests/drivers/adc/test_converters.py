@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -20,6 +19,7 @@ from gateway.drivers.adc.config import Config
 from gateway.drivers.adc.mcp3008 import Mcp3008
 from gateway.errors import DriverError
 from tests.fakes.converters import Ads1115Chip, Mcp3008Chip
+from tests.fakes.waiting import until
 
 SPI = Config(kind="mcp3008", device=Path("/dev/spidev0.0"))
 I2C = Config(kind="ads1115", device=Path("/dev/i2c-1"), supply_channel=3)
@@ -65,12 +65,6 @@ class Bench:
             task.cancel()
         await self._tasks.__aexit__(None, None, None)
         self._listening.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # threads tell no event
-            await asyncio.sleep(0.002)
 
 
 def ratios(heard: list[float | Failure]) -> list[float]:

@@ -22,6 +22,7 @@ from gateway.drivers.ble.radio import BleRadio
 from gateway.errors import DriverError
 from tests.fakes import dbus
 from tests.fakes.bluez import MONITOR, Adapter, BlueZ
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.skipif(dbus.PROGRAM is None, reason="no dbus-daemon here: apt install dbus")
 
@@ -70,12 +71,6 @@ async def running(radio: BleRadio) -> AsyncIterator[dict[str, list[str]]]:
         finally:
             for task in tasks:
                 task.cancel()
-
-
-async def until(condition: Callable[[], object], wait_s: float = 10.0) -> None:
-    async with asyncio.timeout(wait_s):
-        while not condition():  # noqa: ASYNC110  anything may make it true
-            await asyncio.sleep(0.01)
 
 
 def scanning(adapter: Adapter) -> bool:
@@ -473,7 +468,7 @@ async def test_a_deaf_adapter_whose_scan_is_ended_listens_again(impatient: Confi
             await until(lambda: len(failures["bluetooth/hci0"]) >= 2)
             assert "has heard nobody" in failures["bluetooth/hci0"][-1]
             model.stop_discovery("hci0")
-            await until(lambda: scanning(adapter), wait_s=5.0)
+            await until(lambda: scanning(adapter), timeout_s=5.0)
 
 
 async def test_a_sensor_that_is_added_while_the_adapter_is_deaf_is_heard_with_its_first_frame(

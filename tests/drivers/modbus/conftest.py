@@ -1,7 +1,7 @@
 """A port of the gateway on a line with leak detectors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -9,14 +9,7 @@ from gateway.domain.ports import Failure, PollSpec, Register
 from gateway.drivers.modbus.config import Config
 from gateway.drivers.modbus.port import Port
 from tests.fakes.rs485 import Rs485, Slave
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that a pty, a thread or a file lock brings about."""
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110  # nothing of these is an event of this loop
-            await asyncio.sleep(0.005)
-
+from tests.fakes.waiting import until
 
 STATUS = tuple(Register("input", address) for address in range(3))
 

@@ -16,7 +16,7 @@ from gateway.drivers.modbus.answer import Refusal
 from gateway.drivers.modbus.config import Config
 from gateway.drivers.modbus.port import Port
 from gateway.drivers.modbus.profile import decode, registers
-from tests.drivers.modbus.conftest import until
+from tests.fakes.waiting import until
 
 RLE = profile_file.load("rle-ld2000")
 UNIT = 2

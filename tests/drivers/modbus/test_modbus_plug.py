@@ -14,8 +14,9 @@ from gateway.drivers.modbus.config import Config
 from gateway.drivers.modbus.fieldbus import SerialPorts
 from gateway.drivers.modbus.port import Port
 from gateway.errors import DriverError
-from tests.drivers.modbus.conftest import STATUS, bench_of, until
+from tests.drivers.modbus.conftest import STATUS, bench_of
 from tests.fakes.rs485 import Slave, rope
+from tests.fakes.waiting import until
 
 
 async def test_unplugged_port_is_named_and_answers_again_when_it_is_back(tmp_path: Path):

@@ -24,7 +24,7 @@ def board() -> FakeBoard:
 
 async def polled(board: FakeBoard) -> None:
     """The sensor has read its profile in a thread."""
-    from tests.drivers.modbus.conftest import until  # noqa: PLC0415
+    from tests.fakes.waiting import until  # noqa: PLC0415
 
     await until(lambda: bool(board.polling))
 
