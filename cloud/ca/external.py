@@ -8,6 +8,7 @@ import base64
 import http.client
 import ssl
 import urllib.request
+import warnings
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -177,7 +178,10 @@ class ExternalIssuer:
 
 def _certificates(body: bytes) -> list[x509.Certificate]:
     try:
-        found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(body))
+        with warnings.catch_warnings():
+            # BER where DER is due: some authorities send it, and it is read all the same
+            warnings.filterwarnings("ignore", "PKCS#7 certificates could not be parsed as DER", UserWarning)
+            found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(body))
     except ValueError:
         raise SignerError("the other authority's answer is no PKCS #7") from None
     if not found:

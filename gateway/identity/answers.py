@@ -6,6 +6,7 @@ What cannot be used raises UnreachableError: whoever answers so is no cloud of o
 import base64
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,11 @@ def certificates(answer: Answer) -> "list[x509.Certificate]":
     try:
         # RFC 8951: white space anywhere, whatever the header says of the encoding
         der = base64.b64decode(b"".join(answer.body.split()), validate=True)
-        found = [one for one in pkcs7.load_der_pkcs7_certificates(der) if is_readable(one)]
+        with warnings.catch_warnings():
+            # BER where DER is due: some servers send it; the terminal of whoever enrols is no place to say so
+            warnings.filterwarnings("ignore", "PKCS#7 certificates could not be parsed as DER", UserWarning)
+            listed = pkcs7.load_der_pkcs7_certificates(der)
+        found = [one for one in listed if is_readable(one)]
     except UNREADABLE:
         found = []
     if not found:

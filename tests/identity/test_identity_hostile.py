@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -79,6 +80,17 @@ def test_whatever_is_in_a_certificate_it_is_left_out_or_can_be_judged(issuer: Is
                     roots_pem=pem(issuer.root),
                     now_unix_s=time.time(),
                 )
+
+
+def test_an_answer_in_ber_is_read_without_a_word(issuer: Issuer):
+    """Not hostile, only careless: a length that is left open (X.690, 8.1.3.6)."""
+    der = certificates_only(issuer.root)
+    assert der[:2] == b"\x30\x82"
+    ber = b"\x30\x80" + der[4:] + b"\0\0"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert answers.certificates(answer(ber)) == [issuer.root]
 
 
 def test_one_certificate_that_nobody_understands_hides_no_other(issuer: Issuer):
