@@ -12,9 +12,8 @@ import contextlib
 import logging
 import socket
 import ssl
-import threading
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import aiomqtt
 from paho.mqtt import client as paho
@@ -29,6 +28,7 @@ from gateway.link.config import Config
 from gateway.link.credentials import Access
 from gateway.link.host import Host
 from gateway.link.lent import LastProblem, Lent
+from gateway.link.sockets import Unused, Watched
 
 INCOMING_MAX: Final = 64
 """Commands waiting to be looked at; more are dropped, and the cloud repeats what was not answered."""
@@ -40,11 +40,8 @@ _PACKET_MAXIMUM: Final = 268_435_455
 _STEPS: Final = 3
 """Looking up the name, TCP, TLS: each may take `connect_timeout_s`."""
 
-# paho leaves what its callbacks pass through, and its sockets, untyped
-_Unused = Any
 
-
-class Client(aiomqtt.Client):
+class Client(Watched):
     """A connection that has not begun; `open` begins it.
 
     Args:
@@ -76,12 +73,10 @@ class Client(aiomqtt.Client):
         self._in_tpm, self._release_key = access.in_tpm, access.release
         self._lane = host.lane
         self._lent = Lent(access.context)
-        self._connecting = self._dropped = False
+        self._connecting = False
         self._connect_limit_s = config.connect_timeout_s * _STEPS
         self._code = 0  # of a CONNACK that refuses, or of a DISCONNECT from the broker
         self._on_ack = on_ack
-        self._writing = False
-        self._thread = threading.get_ident()
         self._problem = LastProblem()
         logger = logging.Logger("reed.mqtt", logging.ERROR)  # noqa: LOG001  # ours alone, not in the tree
         logger.addHandler(self._problem)
@@ -219,7 +214,7 @@ class Client(aiomqtt.Client):
     def _on_connect(
         self,
         client: paho.Client,
-        userdata: _Unused,
+        userdata: Unused,
         flags: paho.ConnectFlags,
         reason_code: ReasonCode,
         properties: Properties | None = None,
@@ -234,7 +229,7 @@ class Client(aiomqtt.Client):
     def _on_disconnect(
         self,
         client: paho.Client,
-        userdata: _Unused,
+        userdata: Unused,
         flags: paho.DisconnectFlags,
         reason_code: ReasonCode,
         properties: Properties | None = None,
@@ -267,57 +262,9 @@ class Client(aiomqtt.Client):
     def _on_publish(
         self,
         _client: paho.Client,
-        _userdata: _Unused,
+        _userdata: Unused,
         mid: int,
         reason_code: ReasonCode,
         _properties: Properties,
     ) -> None:
         self._on_ack(mid, reason_code)
-
-    def _on_socket_open(self, _client: paho.Client, _userdata: _Unused, sock: _Unused) -> None:
-        self._loop.call_soon_threadsafe(self._watch_read, sock)
-
-    def _watch_read(self, sock: _Unused) -> None:
-        # decided in the loop: nobody may wait for this connection any more, and what is begun for it
-        # then might outlive the loop
-        present = self._client.socket()
-        if present is sock and present is not None and not self._dropped:
-            self._loop.add_reader(present.fileno(), self._read)
-            self._misc_task = self._loop.create_task(self._misc_loop())
-
-    def _read(self) -> None:
-        try:
-            self._client.loop_read()
-            while (sock := self._client.socket()) is not None and _has_more(sock):
-                self._client.loop_read()
-        except Exception as error:  # noqa: BLE001  # whatever it is, this connection is over
-            if not self._disconnected.done():
-                self._disconnected.set_exception(error)
-
-    def _on_socket_register_write(self, _client: paho.Client, _userdata: _Unused, sock: _Unused) -> None:
-        if self._writing:
-            return  # it is written at once: two system calls less than by way of the selector
-        # on the loop's own thread a detour would cost another one, and may find the socket closed
-        if threading.get_ident() == self._thread:
-            self._loop.add_writer(sock.fileno(), self._write)
-        else:
-            self._loop.call_soon_threadsafe(self._watch_write, sock)
-
-    def _watch_write(self, sock: _Unused) -> None:
-        present = self._client.socket()
-        if present is sock and present is not None:  # else closed meanwhile, and its number reused
-            self._loop.add_writer(present.fileno(), self._write)
-
-    def _write(self) -> None:
-        try:
-            self._client.loop_write()
-            if self._client.want_write():
-                self._watch_write(self._client.socket())
-        except Exception as error:  # noqa: BLE001  # whatever it is, this connection is over
-            if not self._disconnected.done():
-                self._disconnected.set_exception(error)
-
-
-def _has_more(sock: _Unused) -> bool:
-    """Tell whether TLS holds bytes of which the selector knows nothing."""
-    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
