@@ -124,7 +124,7 @@ def assemble(config: Config) -> WholeBoard:
         return WholeBoard(building, building, building, fieldbus, parts)
     lines = cast("Lines", _gpio(config))
     radio: Radio = Absent()
-    if any(sensors.load(entry.kind).claims is not None for entry in config.sensors.values()):
+    if sensors.any_radio(entry.kind for entry in config.sensors.values()):
         radio = cast("Radio", _load("ble.radio", "BleRadio", config.bluetooth, parts))
     analog: Analog = Absent()
     if config.adc:

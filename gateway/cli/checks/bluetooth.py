@@ -7,6 +7,7 @@ from typing import Any
 from gateway.cli.checks.finding import Finding, fail, ok, warn
 from gateway.config.model import Config
 from gateway.drivers.gpio.config import Config as GpioConfig
+from gateway.drivers.sensors import any_radio
 from gateway.errors import DriverError
 
 _CHECK = "bluetooth"
@@ -15,7 +16,8 @@ _START = "sudo systemctl start bluetooth"
 
 def inspect(config: Config) -> list[Finding]:
     """Ask bluetoothd for its adapters; nothing if no sensor needs one, or the board is simulated."""
-    if not isinstance(config.board, GpioConfig) or not _is_used(config):
+    used = any_radio(sensor.kind for sensor in config.sensors.values())
+    if not used or not isinstance(config.board, GpioConfig):
         return []
     try:
         adapters = asyncio.run(_adapters())
@@ -23,10 +25,6 @@ def inspect(config: Config) -> list[Finding]:
         text, _, advice = str(error).partition("; ")
         return [fail(_CHECK, text, advice or _START)]
     return [_adapter(name, adapters) for name in config.bluetooth.adapters]
-
-
-def _is_used(config: Config) -> bool:
-    return any(getattr(sensor.config, "address", None) is not None for sensor in config.sensors.values())
 
 
 async def _adapters() -> dict[str, Mapping[str, Any]]:

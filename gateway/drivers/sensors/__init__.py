@@ -11,7 +11,7 @@ A new kind is one new file here (docs/adding-a-sensor.md). It holds
 The keys `kind`, `name`, `silence_s` and `battery_low_percent` are common to all and not in `Config`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -63,3 +63,8 @@ def load(kind: str) -> Sensor[Any]:
         raise LookupError(kind)
     sensor: Sensor[Any] = import_module(f"{__name__}.{kind}").SENSOR
     return sensor
+
+
+def any_radio(used: Iterable[str]) -> bool:
+    """Tell whether one of these kinds is heard by radio. Raises LookupError."""
+    return any(load(kind).claims is not None for kind in used)
