@@ -1,6 +1,8 @@
 """Another authority in the place of ours: EST (RFC 7030) towards it, its own CRL."""
 
+import base64
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,6 +150,22 @@ def test_what_it_answers_wrongly_is_said_and_uses_no_token_up(
     assert not Token.objects.filter(used_at__isnull=False).exists()
     theirs.fault = None
     device.enrol()
+
+
+def test_an_answer_in_ber_is_taken_without_a_word(theirs: EstAuthority):
+    """Careless, not wrong: a length that is left open (X.690, 8.1.3.6)."""
+
+    def in_ber(csr: x509.CertificateSigningRequest) -> Answer:
+        der = base64.b64decode(theirs.packed(theirs.issue(csr.public_key(), "gw-1")))  # type: ignore[arg-type]
+        assert der[:2] == b"\x30\x82"
+        return 200, base64.b64encode(b"\x30\x80" + der[4:] + b"\0\0")
+
+    theirs.fault = in_ber
+    device = Device("gw-1").expected()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        device.enrol()
+    device.certificate.verify_directly_issued_by(theirs.intermediate)
 
 
 def test_wrong_credentials_are_said(theirs: EstAuthority):
