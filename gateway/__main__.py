@@ -95,7 +95,7 @@ def _problems(error: ConfigError) -> Iterator[str]:
         yield f"{key}: {problem}"
     if error.file:
         count = len(error.problems)
-        yield f"{error.file}: {count} problem{'s' * (count > 1)}, named above; correct the file"
+        yield f"{error.file}: {count} problem{'s' * (count > 1)} in all; correct the file"
 
 
 if __name__ == "__main__":

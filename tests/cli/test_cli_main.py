@@ -99,7 +99,7 @@ def test_wrong_configuration_is_one_line_for_each_problem(tmp_path: Path, capsys
         ["reed-gateway", "gateway.id"],
         ["reed-gateway", str(path)],
     ]
-    assert lines[-1].endswith(": 2 problems, named above; correct the file")
+    assert lines[-1].endswith(": 2 problems in all; correct the file")
 
 
 def test_problems_come_as_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
